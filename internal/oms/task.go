@@ -1,0 +1,116 @@
+package oms
+
+import "time"
+
+// Status is the state of a task; the numbers are those of OMS v2, 5.1.
+type Status int8
+
+// The states. 0 (initialising) is never used.
+const (
+	StatusWaiting   Status = 1
+	StatusRunning   Status = 2
+	StatusPaused    Status = 3
+	StatusFailed    Status = 4
+	StatusSucceeded Status = 5
+	StatusRetrying  Status = 6
+	StatusPausing   Status = 7
+)
+
+// String returns the state's name in words.
+func (s Status) String() string {
+	switch s {
+	case StatusWaiting:
+		return "waiting"
+	case StatusRunning:
+		return "running"
+	case StatusPaused:
+		return "paused"
+	case StatusFailed:
+		return "failed"
+	case StatusSucceeded:
+		return "succeeded"
+	case StatusRetrying:
+		return "retrying"
+	case StatusPausing:
+		return "pausing"
+	}
+	return "unknown"
+}
+
+// Active reports whether a run is under way or winding down.
+func (s Status) Active() bool {
+	return s == StatusRunning || s == StatusRetrying || s == StatusPausing
+}
+
+// ErrorReason is why a task failed: a TRF code and a sentence.
+type ErrorReason struct {
+	Code    string
+	Message string
+}
+
+// TaskSpec is what the user asked for; it does not change after creation except for Bandwidth and Priority.
+type TaskSpec struct {
+	Type             TaskType          `json:"type"`
+	Src              SourceNode        `json:"src"`
+	Dst              DestinationNode   `json:"dst"`
+	Description      string            `json:"description,omitempty"`
+	MigrateSince     time.Time         `json:"migrate_since,omitzero"` // zero: no limit; older objects are skipped
+	Bandwidth        []BandwidthWindow `json:"bandwidth,omitempty"`
+	CDN              *CDN              `json:"cdn,omitempty"`
+	SMN              *SMNConfig        `json:"smn,omitempty"`
+	MigrateMetadata  bool              `json:"migrate_metadata,omitempty"` // false: Content-Type and Content-Encoding only
+	Restore          bool              `json:"restore,omitempty"`
+	RecordFailures   bool              `json:"record_failures,omitempty"`
+	RequesterPays    bool              `json:"requester_pays,omitempty"`
+	KMS              bool              `json:"kms,omitempty"`
+	Overwrite        OverwriteMode     `json:"overwrite"`
+	StoragePolicy    StoragePolicy     `json:"storage_policy"`
+	StorageClassSent bool              `json:"storage_class_sent,omitempty"` // the policy was given, so a class header is sent
+	Consistency      ConsistencyCheck  `json:"consistency"`
+	Priority         Priority          `json:"priority"`
+}
+
+// Task is one migration from a source node to a destination node.
+type Task struct {
+	ID        int64 // unique, increasing, below 10^15
+	ProjectID string
+	Name      string // {src bucket}-{dst bucket}-{unix ms}
+	GroupID   string
+	GroupType GroupType
+	Spec      TaskSpec
+
+	Status     Status
+	Generation int64 // grows with every start; fences out late writers of older runs
+	FailedOnly bool  // this run retries only the recorded failures
+	Planned    bool  // the ranges of this run exist
+	Error      *ErrorReason
+
+	Counters   Counters // sum over the ranges, plus what earlier runs contribute; filled by the store when read
+	QueryOver  bool     // the listing of the source has ended
+	FailedList FailedList
+
+	// Epoch is the destination's clock when the first run over the whole space began, whole seconds: on resume an
+	// equal object not older than it is this task's own work. Zero: unknown.
+	Epoch time.Time
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	QueuedAt  time.Time     // when it last entered StatusWaiting
+	StartedAt time.Time     // of the latest start; zero before the first
+	RunFor    time.Duration // finished running periods; pauses excluded
+}
+
+// FailedList tells what became of the failed-object list at the destination (OMS v2, 3.5).
+type FailedList struct {
+	Result *bool  // nil: none was written; true: failed objects can be retried alone
+	Key    string // object name of the list in the destination bucket
+	Code   string // OMS.0303 to OMS.0308: why the list could not be written
+}
+
+// Elapsed returns the running time of the task up to now, pauses excluded.
+func (t Task) Elapsed(now time.Time) time.Duration {
+	if t.Status.Active() && !t.StartedAt.IsZero() && now.After(t.StartedAt) {
+		return t.RunFor + now.Sub(t.StartedAt)
+	}
+	return t.RunFor
+}

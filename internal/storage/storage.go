@@ -1,0 +1,230 @@
+// Package storage is the seam between the data plane and the storage protocols: what a bucket can do, in the
+// words of the field, and how errors are told apart.
+//
+// A provider implements Reader, most implement Writer, and further abilities are small interfaces found by
+// type assertion (Multiparter, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
+// retry (only package transfer retries), and return *oms.Error; context errors pass through. Keys are opaque
+// bytes: nobody trims, cleans or normalises them (rule D3).
+package storage
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// Reader is a bucket that objects can be listed and read from.
+type Reader interface {
+	// List returns one page of the objects whose keys start with opts.Prefix and lie after opts.After, in ascending
+	// byte order of key. A page that is not strictly ascending, holds a key at or before opts.After or outside the
+	// prefix, or is malformed, gives oms.Listing. oms.NoBucket when the bucket is missing.
+	List(ctx context.Context, opts ListOptions) (Page, error)
+	// Stat returns the object's properties; oms.NotFound when there is no such key.
+	Stat(ctx context.Context, key string) (Object, error)
+	// Open reads the object or a part of it. oms.Changed when opts.IfMatch is set and no longer matches, oms.Archived
+	// when it must be restored first. The content's Body yields exactly the bytes asked for, else an error of kind
+	// oms.Transient (too few: the connection broke) or oms.Corrupt (too many); the caller closes it.
+	Open(ctx context.Context, key string, opts OpenOptions) (Content, error)
+}
+
+// Writer is a bucket that objects can be written to as well.
+type Writer interface {
+	Reader
+	// Put stores one whole object, replacing any; nothing is visible until it returns nil. oms.Corrupt when the store
+	// refuses the checksum sent.
+	Put(ctx context.Context, req PutRequest) (Written, error)
+	// Delete removes a key; removing what does not exist is no error.
+	Delete(ctx context.Context, key string) error
+}
+
+// Multiparter writes large objects in parts.
+type Multiparter interface {
+	// CreateUpload opens an upload and returns its id.
+	CreateUpload(ctx context.Context, key string, attrs Attrs) (uploadID string, err error)
+	// PutPart stores one part; sending a number again replaces it. oms.NotFound when the upload is gone.
+	PutPart(ctx context.Context, req PartRequest) (Written, error)
+	// CompleteUpload makes the object visible. It succeeds only if the answer's body says so (rule D7). oms.NotFound
+	// when the upload is gone, which may mean that an earlier attempt completed it.
+	CompleteUpload(ctx context.Context, key, uploadID string, parts []Part) (Written, error)
+	// AbortUpload drops an upload and its parts; dropping what does not exist is no error.
+	AbortUpload(ctx context.Context, key, uploadID string) error
+	// ListParts returns all parts that the store holds, in order of number; oms.NotFound when the upload is gone.
+	ListParts(ctx context.Context, key, uploadID string) ([]Part, error)
+	// ListUploads returns the open uploads whose keys start with prefix, at most limit (0 means 1,000).
+	ListUploads(ctx context.Context, prefix string, limit int) ([]OpenUpload, error)
+	// PartLimits returns what the store allows.
+	PartLimits() PartLimits
+}
+
+// Copier copies inside one store without moving bytes through this process.
+type Copier interface {
+	// Copy copies srcBucket/srcKey, if its ETag still is etag (empty: any), to key.
+	Copy(ctx context.Context, srcBucket, srcKey, etag, key string, attrs *Attrs) (Written, error)
+	// CopyPart copies a byte range of srcBucket/srcKey into part number of an upload.
+	CopyPart(ctx context.Context, srcBucket, srcKey, etag string, r ByteRange, key, uploadID string, number int) (Written, error)
+}
+
+// BucketLister answers questions about the account, for set-up and checks.
+type BucketLister interface {
+	// ListBuckets returns the names of the account's buckets.
+	ListBuckets(ctx context.Context) ([]string, error)
+	// Location returns the region id of the bucket; "" when the store does not tell.
+	Location(ctx context.Context) (string, error)
+	// CheckBucket returns nil when the bucket exists and may be accessed; oms.NoBucket or oms.Denied otherwise.
+	CheckBucket(ctx context.Context) error
+}
+
+// ListOptions select a page.
+type ListOptions struct {
+	Prefix string
+	After  string // exclusive lower bound; need not exist; "" starts at the first key
+	Token  string // Page.Next of an empty truncated page: goes on exactly there; wins over After
+	Limit  int    // most keys wanted; 0 means the store's maximum (mostly 1,000)
+}
+
+// Page is one answer of a listing.
+type Page struct {
+	Objects   []ListedObject
+	Truncated bool   // more keys follow; the only sign of the end is false
+	Next      string // opaque position after this page, for pages that are empty and truncated
+}
+
+// ListedObject is what a listing tells about an object.
+type ListedObject struct {
+	Key          string
+	Size         int64
+	ModTime      time.Time // UTC; resolution as the store gives it
+	ETag         string    // without quotes; "" when not given
+	StorageClass string    // vendor's spelling; "" when not given
+}
+
+// Object is what HEAD or GET tell about an object.
+type Object struct {
+	ListedObject
+	VersionID string
+	Attrs     Attrs
+	Sums      Sums // checksums of the whole object that the store reported
+	Encrypted bool // ETag is no MD5: KMS or customer-key encryption (rule D6)
+}
+
+// Attrs are the properties that travel with an object.
+type Attrs struct {
+	ContentType        string
+	ContentEncoding    string
+	ContentDisposition string
+	ContentLanguage    string
+	CacheControl       string
+	Expires            string
+	StorageClass       string            // class to write; "" means the bucket's default
+	Metadata           map[string]string // user metadata: lower-case names without the vendor's prefix
+}
+
+// Sums are checksums; a field is valid when its flag in Has is set.
+type Sums struct {
+	Has       SumKinds
+	CRC32C    uint32
+	CRC64NVME uint64
+	CRC64ECMA uint64
+	MD5       [16]byte
+}
+
+// SumKinds is a set of checksum kinds.
+type SumKinds uint8
+
+// The checksum kinds of providers.md 1.14.
+const (
+	SumCRC32C SumKinds = 1 << iota
+	SumCRC64NVME
+	SumCRC64ECMA
+	SumMD5
+)
+
+// ByteRange is Size bytes from Offset.
+type ByteRange struct {
+	Offset, Size int64
+}
+
+// OpenOptions say what to read.
+type OpenOptions struct {
+	// Range limits the read; nil reads the whole object. The answer must be a 206 with exactly this range (rule D8).
+	Range *ByteRange
+	// IfMatch is the ETag without quotes that the object must still have; "" reads whatever is there.
+	IfMatch string
+	// Size is what a listing or HEAD said the whole object holds; the answer must agree. Negative: unknown.
+	Size int64
+}
+
+// Content is an open object.
+type Content struct {
+	Object // Size is that of the whole object
+	Body   io.ReadCloser
+	Length int64 // bytes that Body yields; negative when the source does not say
+}
+
+// PutRequest writes one object.
+type PutRequest struct {
+	Key   string
+	Body  io.Reader // read exactly once, Size bytes; not used after Put has returned
+	Size  int64
+	Attrs Attrs
+	Sums  Sums // sent with the request so that the store checks them; kinds that it does not take are left out
+}
+
+// PartRequest writes one part of an upload.
+type PartRequest struct {
+	Key      string
+	UploadID string
+	Number   int       // from 1
+	Body     io.Reader // read exactly once, Size bytes; not used after PutPart has returned
+	Size     int64
+	Sums     Sums
+}
+
+// Written is the store's answer to a write.
+type Written struct {
+	ETag      string // without quotes
+	VersionID string
+	Sums      Sums      // checksums that the store computed and returned
+	Date      time.Time // the store's clock; zero when not told
+	Encrypted bool      // ETag is no MD5
+}
+
+// Part is a part that a store holds, or that completes an upload.
+type Part struct {
+	Number int
+	ETag   string
+	Size   int64
+	Sums   Sums
+}
+
+// OpenUpload is an upload that is neither completed nor aborted.
+type OpenUpload struct {
+	Key, UploadID string
+	Initiated     time.Time
+}
+
+// PartLimits are a store's rules for multipart uploads.
+type PartLimits struct {
+	MinPart   int64 // bytes; all but the last part
+	MaxPart   int64 // bytes
+	MaxParts  int
+	MaxSingle int64 // most bytes of one Put
+}
+
+// Bucket names a bucket to open.
+type Bucket struct {
+	CloudType   oms.CloudType
+	Endpoint    oms.Endpoint
+	Name        string
+	Credentials oms.Credentials
+	// RequesterPays sends the vendor's header on every read.
+	RequesterPays bool
+}
+
+// Opener opens buckets. It makes no request; wrong keys show at the first use. Callers type-assert the result
+// to Writer and the optional abilities.
+type Opener interface {
+	Open(ctx context.Context, b Bucket) (Reader, error)
+}
