@@ -37,6 +37,7 @@ func (r Range) Contains(key string) bool { return key > r.Cur && (r.End == "" ||
 type Failure struct {
 	TaskID  int64
 	Key     string
+	Gen     int64 // generation of the run it failed in; set by the store from the checkpoint
 	Size    int64 // bytes, 0 when unknown
 	Kind    Kind
 	Code    string // code of the failed list, e.g. UPLOAD_DST_OBJ_FAILURE (OMS v2, 6.10)

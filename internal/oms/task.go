@@ -98,6 +98,11 @@ type Task struct {
 	QueuedAt  time.Time     // when it last entered StatusWaiting
 	StartedAt time.Time     // of the latest start; zero before the first
 	RunFor    time.Duration // finished running periods; pauses excluded
+
+	// Speed is what the task moves now, in bytes per second; filled by the engine for tasks it runs.
+	Speed int64
+	// Found are objects and bytes found by the listing so far, at least those in Counters; filled by the engine.
+	Found, FoundBytes int64
 }
 
 // FailedList tells what became of the failed-object list at the destination (OMS v2, 3.5).
