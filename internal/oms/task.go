@@ -112,6 +112,12 @@ type FailedList struct {
 	Code   string // OMS.0303 to OMS.0308: why the list could not be written
 }
 
+// StartRequest is what a start brings along: the keys, which are not kept between runs, and how far to go back.
+type StartRequest struct {
+	Credentials TaskCredentials
+	FailedOnly  bool // retry only the recorded failures of a failed task
+}
+
 // Elapsed returns the running time of the task up to now, pauses excluded.
 func (t Task) Elapsed(now time.Time) time.Duration {
 	if t.Status.Active() && !t.StartedAt.IsZero() && now.After(t.StartedAt) {
