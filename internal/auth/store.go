@@ -60,13 +60,6 @@ type Store interface {
 	PurgeExpired(ctx context.Context, now time.Time) error
 }
 
-// Setup is what a first start stores. The user becomes a member of the project.
-type Setup struct {
-	User    User
-	Project Project
-	Key     AccessKey
-}
-
 // Sealer encrypts secrets under the service's master key. It must be safe for concurrent use.
 type Sealer interface {
 	// Seal encrypts and authenticates plaintext; aad must be the same at Open.
