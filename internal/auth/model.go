@@ -1,8 +1,6 @@
 package auth
 
-import (
-	"github.com/openoms/openoms/internal/oms"
-)
+import "github.com/openoms/openoms/internal/oms"
 
 // Domain is an IAM account. A service has exactly one.
 type Domain struct {
@@ -17,13 +15,20 @@ func TheDomain() Domain {
 
 // The rows of the identity store; package oms describes them.
 type (
-	Role      = oms.Role
-	User      = oms.User
-	Project   = oms.Project
+	// Role says what a user or an access key may do.
+	Role = oms.Role
+	// User can log in with a password or own access keys.
+	User = oms.User
+	// Project is a tenant.
+	Project = oms.Project
+	// KeyStatus says whether an access key is accepted.
 	KeyStatus = oms.KeyStatus
+	// AccessKey is an AK with its sealed SK.
 	AccessKey = oms.AccessKey
-	Token     = oms.Token
-	Setup     = oms.Setup // what a first start stores
+	// Token is an issued token as it is stored.
+	Token = oms.Token
+	// Setup is what a first start stores.
+	Setup = oms.Setup
 )
 
 // The roles, from strong to weak.

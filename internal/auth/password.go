@@ -95,7 +95,7 @@ func (h *hasher) verify(ctx context.Context, stored string, password oms.Secret)
 			salt: make([]byte, argonSalt), key: make([]byte, argonKey),
 		}
 	}
-	key := argon2.IDKey([]byte(password.Reveal()), p.salt, p.time, p.memory, p.threads, uint32(len(p.key))) //nolint:gosec // at most 64
+	key := argon2.IDKey([]byte(password.Reveal()), p.salt, p.time, p.memory, p.threads, uint32(len(p.key)))
 	equal := subtle.ConstantTimeCompare(key, p.key) == 1
 	return equal && err == nil, nil
 }

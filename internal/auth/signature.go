@@ -120,10 +120,10 @@ func validSigned(names []string) bool {
 		if name == "" || len(name) > maxIdentifier || slices.Contains(names[:i], name) {
 			return false
 		}
-		for _, c := range []byte(name) {
-			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
-				return false
-			}
+		if strings.ContainsFunc(name, func(c rune) bool {
+			return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.'
+		}) {
+			return false
 		}
 	}
 	return true
@@ -131,15 +131,9 @@ func validSigned(names []string) bool {
 
 // validIdentifier accepts AKs, project ids and region ids: 1 to 128 letters, digits, "-", "_".
 func validIdentifier(s string) bool {
-	if s == "" || len(s) > maxIdentifier {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= maxIdentifier && !strings.ContainsFunc(s, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	})
 }
 
 // decodeMAC reads 64 lower-case hex digits.
