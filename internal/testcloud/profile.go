@@ -1,0 +1,141 @@
+package testcloud
+
+// An ETagKind says how a store makes ETags.
+type ETagKind uint8
+
+// The kinds of ETag.
+const (
+	ETagMD5      ETagKind = iota // hex MD5 of the content; MD5 of the part MD5s, "-", parts for multipart
+	ETagMD5Upper                 // the same in upper case, as Aliyun OSS
+	ETagWholeMD5                 // MD5 of the whole content for multipart uploads too, as some clones
+	ETagOpaque                   // unrelated to the content, as under KMS encryption
+)
+
+// ListV2 says what a store does with list-type=2.
+type ListV2 uint8
+
+// The answers to list-type=2.
+const (
+	ListV2Supported ListV2 = iota
+	ListV2Ignored          // answered as version 1
+	ListV2Refused          // 501 NotImplemented
+)
+
+// A Profile is the personality of a provider as data. Take one of the constructors and change fields where
+// a test needs it; the sizes are bytes.
+type Profile struct {
+	Name            string // for messages
+	Checksums       bool   // x-amz-checksum-* is verified, kept and returned; otherwise ignored silently
+	CRC64Header     string // answers carry the decimal CRC-64/XZ of the content under this name; "" means none
+	ETag            ETagKind
+	ListV2          ListV2
+	LocationElement string   // root of ?location: LocationConstraint (AWS) or Location (OBS)
+	VirtualHostOnly bool     // path style is refused
+	Unordered       bool     // real objects are listed in the order of a hash; delimiters are refused
+	PlainListing    bool     // encoding-type=url is ignored
+	NextMarker      bool     // version 1 lists say NextMarker without a delimiter too
+	ListMillis      bool     // listings show Last-Modified with milliseconds, not only whole seconds
+	RFC2047         bool     // non-ASCII metadata comes back as RFC 2047 encoded words
+	NoConditions    bool     // If-Match and its like are ignored
+	MaxKeys         int      // per listing page
+	MaxParts        int      // highest part number and number of parts of a ListParts page
+	MinPartSize     int64    // of all parts but the last
+	MaxPutSize      int64    // of one PUT, part or copy
+	MetadataLimit   int      // names and values of user metadata together
+	ArchiveClasses  []string // storage classes that must be restored before they can be read
+}
+
+// AWS is Amazon S3 as of 2025: checksums of every kind, CRC64NVME by default, MD5 ETags.
+func AWS() Profile {
+	return Profile{
+		Name:            "aws",
+		Checksums:       true,
+		LocationElement: "LocationConstraint",
+		RFC2047:         true,
+		MaxKeys:         1000,
+		MaxParts:        10_000,
+		MinPartSize:     5 << 20,
+		MaxPutSize:      5 << 30,
+		MetadataLimit:   2 << 10,
+		ArchiveClasses:  []string{"GLACIER", "DEEP_ARCHIVE"},
+	}
+}
+
+// OBS is the S3 face of Huawei OBS: its own location document, no checksum headers, 100 KiB parts.
+func OBS() Profile {
+	p := Plain()
+	p.Name = "obs"
+	p.LocationElement = "Location"
+	p.ListMillis = true
+	p.NextMarker = true
+	p.MinPartSize = 100 << 10
+	return p
+}
+
+// Plain is a store without checksum headers whose ETags are MD5s.
+func Plain() Profile {
+	p := AWS()
+	p.Name = "plain"
+	p.Checksums = false
+	p.RFC2047 = false
+	return p
+}
+
+// OpaqueETag is a store that gives no evidence about content at all.
+func OpaqueETag() Profile {
+	p := Plain()
+	p.Name = "opaque-etag"
+	p.ETag = ETagOpaque
+	return p
+}
+
+// OSS is Aliyun OSS through its S3 face: virtual hosts only, upper-case ETags, CRC-64/XZ headers.
+func OSS() Profile {
+	p := Plain()
+	p.Name = "oss"
+	p.ETag = ETagMD5Upper
+	p.VirtualHostOnly = true
+	p.CRC64Header = "X-Oss-Hash-Crc64ecma"
+	p.MinPartSize = 100 << 10
+	p.MetadataLimit = 8 << 10
+	return p
+}
+
+// Unordered is a store that lists keys in the order of a hash. Markers and tokens work in that order.
+func Unordered() Profile {
+	p := Plain()
+	p.Name = "unordered"
+	p.Unordered = true
+	return p
+}
+
+// V1Only is a store that answers list-type=2 as version 1.
+func V1Only() Profile {
+	p := Plain()
+	p.Name = "v1only"
+	p.ListV2 = ListV2Ignored
+	return p
+}
+
+// FewParts is a store that takes at most 1,000 parts.
+func FewParts() Profile {
+	p := Plain()
+	p.Name = "few-parts"
+	p.MaxParts = 1000
+	return p
+}
+
+// Clone is a careless copy of S3: conditions, encoding-type and the multipart form of the ETag are unknown.
+func Clone() Profile {
+	p := Plain()
+	p.Name = "clone"
+	p.ETag = ETagWholeMD5
+	p.NoConditions = true
+	p.PlainListing = true
+	return p
+}
+
+// Profiles returns all personalities, AWS first.
+func Profiles() []Profile {
+	return []Profile{AWS(), OBS(), Plain(), OpaqueETag(), OSS(), Unordered(), V1Only(), FewParts(), Clone()}
+}
