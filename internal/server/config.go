@@ -1,0 +1,396 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/region"
+	"github.com/openoms/openoms/internal/telemetry"
+)
+
+// Config is everything that an operator can set. Make it with [Load] or [DefaultConfig]; the zero value is
+// not valid.
+type Config struct {
+	Listen        string // host:port; port 0 picks one
+	DataDir       string
+	Database      string // "" is the embedded database in DataDir
+	Concurrency   int    // objects in flight in this process; 0 is automatic
+	NoWorkers     bool   // API only
+	MasterKeyFile string // "" is master.key in DataDir
+	TLSCert       string // both or none
+	TLSKey        string
+	LogFormat     string // text or json
+	LogLevel      string // debug, info, warn, error
+
+	Regions      []region.Override
+	AllowPrivate bool
+	Allow        []netip.Prefix
+	Quota        oms.Quota
+	Topics       map[string]string // smn_config.topic_urn to the URL that is really called
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		Listen:    "127.0.0.1:8480",
+		DataDir:   "./oms-data",
+		LogFormat: string(telemetry.FormatText),
+		LogLevel:  "info",
+		Quota:     oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200},
+	}
+}
+
+// Setting is one value of the configuration with its flag, its environment variable and its key in the file.
+// The key is the flag with underscores.
+type Setting struct {
+	Flag  string
+	Env   string // "" when there is none
+	Value string // what the value is called in help; "" for a switch
+	Usage string
+
+	set func(c *Config, value string) error
+}
+
+// ConfigFlag and ConfigEnv name the configuration file.
+const (
+	ConfigFlag = "config"
+	ConfigEnv  = "OMS_CONFIG"
+)
+
+// Settings returns the settings that have a flag, in the order of the manual.
+func Settings() []Setting {
+	text := func(field func(*Config) *string) func(*Config, string) error {
+		return func(c *Config, v string) error {
+			*field(c) = v
+			return nil
+		}
+	}
+	return []Setting{
+		{
+			Flag: "listen", Env: "OMS_LISTEN", Value: "ADDR", Usage: "address of the API; port 0 picks one (default 127.0.0.1:8480)",
+			set: text(func(c *Config) *string { return &c.Listen }),
+		},
+		{
+			Flag: "data-dir", Env: "OMS_DATA_DIR", Value: "DIR",
+			Usage: "embedded database, master key and first credentials (default ./oms-data)",
+			set:   text(func(c *Config) *string { return &c.DataDir }),
+		},
+		{
+			Flag: "database", Env: "OMS_DATABASE", Value: "URL", Usage: "database (default SQLite in the data directory)",
+			set: text(func(c *Config) *string { return &c.Database }),
+		},
+		{
+			Flag: "concurrency", Env: "OMS_CONCURRENCY", Value: "N",
+			Usage: "most objects in flight in this process (default automatic)",
+			set:   func(c *Config, v string) error { return setCount(&c.Concurrency, v) },
+		},
+		{
+			Flag: "no-workers", Usage: "serve the API only and move nothing",
+			set: func(c *Config, v string) (err error) {
+				if c.NoWorkers, err = strconv.ParseBool(v); err != nil {
+					return errors.New("want true or false")
+				}
+				return nil
+			},
+		},
+		{
+			Flag: "master-key-file", Env: "OMS_MASTER_KEY_FILE", Value: "FILE",
+			Usage: "key that encrypts every stored credential (default DATA_DIR/master.key, made once)",
+			set:   text(func(c *Config) *string { return &c.MasterKeyFile }),
+		},
+		{
+			Flag: "tls-cert", Env: "OMS_TLS_CERT", Value: "FILE", Usage: "certificate chain in PEM; makes the API speak HTTPS",
+			set: text(func(c *Config) *string { return &c.TLSCert }),
+		},
+		{
+			Flag: "tls-key", Env: "OMS_TLS_KEY", Value: "FILE", Usage: "private key of the certificate in PEM",
+			set: text(func(c *Config) *string { return &c.TLSKey }),
+		},
+		{
+			Flag: "log-format", Env: "OMS_LOG_FORMAT", Value: "FORMAT", Usage: "text or json, on stderr (default text)",
+			set: text(func(c *Config) *string { return &c.LogFormat }),
+		},
+		{
+			Flag: "log-level", Env: "OMS_LOG_LEVEL", Value: "LEVEL", Usage: "debug, info, warn or error (default info)",
+			set: text(func(c *Config) *string { return &c.LogLevel }),
+		},
+	}
+}
+
+func setCount(n *int, v string) error {
+	parsed, err := strconv.Atoi(v)
+	if err != nil || parsed < 0 || parsed > maxConcurrency {
+		return fmt.Errorf("want a number from 0 to %d", maxConcurrency)
+	}
+	*n = parsed
+	return nil
+}
+
+// maxConcurrency bounds what may be asked for: each object in flight costs a connection on both sides.
+const maxConcurrency = 10_000
+
+// Load returns the configuration: flags win over the environment, that over the file, that over the defaults.
+// flags holds the flags that were given, by name. Every error is a mistake of the operator and says what to
+// change.
+func Load(flags map[string]string, getenv func(string) string) (Config, error) {
+	c := DefaultConfig()
+	path, given := flags[ConfigFlag]
+	if !given {
+		path = getenv(ConfigEnv)
+	}
+	if path != "" {
+		if err := c.readFile(path); err != nil {
+			return Config{}, err
+		}
+	}
+	for _, s := range Settings() {
+		if v := getenv(s.Env); s.Env != "" && v != "" {
+			if err := s.set(&c, v); err != nil {
+				return Config{}, fmt.Errorf("%s=%q: %w", s.Env, v, err)
+			}
+		}
+		if v, ok := flags[s.Flag]; ok {
+			if err := s.set(&c, v); err != nil {
+				return Config{}, fmt.Errorf("--%s %q: %w", s.Flag, v, err)
+			}
+		}
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// Validate checks the values against one another and against what this machine is asked to expose.
+func (c *Config) Validate() error {
+	if c.Database != "" {
+		return unsupportedDatabase(c.Database)
+	}
+	if c.DataDir == "" {
+		return errors.New("data directory: a path is needed")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key belong together: give both or none")
+	}
+	if err := checkListen(c.Listen, c.TLSCert != ""); err != nil {
+		return err
+	}
+	if _, err := telemetry.ParseFormat(c.LogFormat); err != nil {
+		return err
+	}
+	if _, err := telemetry.ParseLevel(c.LogLevel); err != nil {
+		return err
+	}
+	if _, err := region.New(c.Regions); err != nil {
+		return fmt.Errorf("regions: %w", err)
+	}
+	return nil
+}
+
+// unsupportedDatabase says what cannot be used, without the password that a database URL may hold.
+func unsupportedDatabase(database string) error {
+	scheme, _, found := strings.Cut(database, "://")
+	if found && (scheme == "postgres" || scheme == "postgresql") {
+		return errors.New("--database: PostgreSQL is not supported in this version; leave it out to use the embedded database")
+	}
+	return errors.New("--database: only the embedded database is supported in this version; leave it out")
+}
+
+// checkListen refuses plain HTTP on an address that others can reach (rule S13).
+func checkListen(listen string, tls bool) error { //nolint:revive // whether TLS is on decides what is allowed
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("--listen %q: want host:port", listen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("--listen %q: the port is a number from 0 to 65535", listen)
+	}
+	if tls || loopback(host) {
+		return nil
+	}
+	return fmt.Errorf("--listen %q: refusing plain HTTP on an address that others can reach; "+
+		"give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that ends TLS", listen)
+}
+
+// loopback reports whether host is this machine only.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// file is the configuration file. Pointers tell what was written.
+type file struct {
+	Scalars map[string]yaml.Node `yaml:",inline"`
+	Regions []fileRegion         `yaml:"regions"`
+	Network fileNetwork          `yaml:"network"`
+	Limits  fileLimits           `yaml:"limits"`
+	Notify  fileNotify           `yaml:"notify"`
+}
+
+type fileRegion struct {
+	CloudType oms.CloudType `yaml:"cloud_type"`
+	Region    string        `yaml:"region"`
+	Name      string        `yaml:"name"`
+	Endpoint  string        `yaml:"endpoint"`
+	PathStyle bool          `yaml:"path_style"`
+}
+
+type fileNetwork struct {
+	AllowPrivate bool     `yaml:"allow_private"`
+	Allow        []string `yaml:"allow"`
+}
+
+type fileLimits struct {
+	Running *int `yaml:"running_tasks_per_project"`
+	Waiting *int `yaml:"waiting_tasks_per_project"`
+	PerDay  *int `yaml:"created_tasks_per_day"`
+}
+
+type fileNotify struct {
+	Topics map[string]string `yaml:"topics"`
+}
+
+// maxConfigFile bounds the file that is read, in bytes.
+const maxConfigFile = 1 << 20
+
+func (c *Config) readFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("configuration file: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigFile))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("configuration file: %w", err)
+	}
+	if err := c.parse(text); err != nil {
+		return fmt.Errorf("configuration file %s: %w", path, err)
+	}
+	return nil
+}
+
+// parse reads the YAML of a configuration file over c. Unknown keys are errors that name the line.
+func (c *Config) parse(text []byte) error {
+	var f file
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
+		return readable(err)
+	}
+	if err := dec.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
+		return errors.New("more than one document")
+	}
+	if err := c.applyScalars(f.Scalars); err != nil {
+		return err
+	}
+	for _, r := range f.Regions {
+		c.Regions = append(c.Regions, region.Override(r))
+	}
+	c.AllowPrivate = f.Network.AllowPrivate
+	for _, text := range f.Network.Allow {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("network.allow: %q is not a network such as 10.20.0.0/16", text)
+		}
+		c.Allow = append(c.Allow, p)
+	}
+	if err := c.applyLimits(f.Limits); err != nil {
+		return err
+	}
+	return c.applyTopics(f.Notify.Topics)
+}
+
+// applyScalars sets what has a flag as well.
+func (c *Config) applyScalars(nodes map[string]yaml.Node) error {
+	known := map[string]Setting{}
+	for _, s := range Settings() {
+		known[strings.ReplaceAll(s.Flag, "-", "_")] = s
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(nodes), func(a, b string) int { return nodes[a].Line - nodes[b].Line }) {
+		node := nodes[key]
+		s, ok := known[key]
+		if !ok {
+			return fmt.Errorf("line %d: unknown key %q", node.Line, key)
+		}
+		if node.Kind != yaml.ScalarNode {
+			return fmt.Errorf("line %d: %s: want a single value", node.Line, key)
+		}
+		if err := s.set(c, node.Value); err != nil {
+			return fmt.Errorf("line %d: %s: %w", node.Line, key, err)
+		}
+	}
+	return nil
+}
+
+func (c *Config) applyLimits(l fileLimits) error {
+	for _, v := range []struct {
+		name string
+		from *int
+		to   *int
+	}{
+		{"running_tasks_per_project", l.Running, &c.Quota.Running},
+		{"waiting_tasks_per_project", l.Waiting, &c.Quota.Waiting},
+		{"created_tasks_per_day", l.PerDay, &c.Quota.CreatedPerDay},
+	} {
+		if v.from == nil {
+			continue
+		}
+		if *v.from < 1 {
+			return fmt.Errorf("limits.%s: want a number from 1", v.name)
+		}
+		*v.to = *v.from
+	}
+	return nil
+}
+
+func (c *Config) applyTopics(topics map[string]string) error {
+	for urn, target := range topics {
+		u, err := url.Parse(target)
+		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+			return fmt.Errorf("notify.topics: the target of %q is not an http or https URL", urn)
+		}
+	}
+	c.Topics = topics
+	return nil
+}
+
+// readable turns the decoder's complaints into ours: no Go types, one line each.
+func readable(err error) error {
+	var te *yaml.TypeError
+	if !errors.As(err, &te) {
+		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	unknown := regexp.MustCompile(`^line (\d+): field (.*) not found in type .*$`)
+	wrong := regexp.MustCompile("^line (\\d+): cannot unmarshal .* `(.*)` into .*$")
+	lines := make([]string, len(te.Errors))
+	for i, line := range te.Errors {
+		line = unknown.ReplaceAllString(line, `line $1: unknown key "$2"`)
+		lines[i] = wrong.ReplaceAllString(line, `line $1: the value "$2" is of the wrong kind`)
+	}
+	return errors.New(strings.Join(lines, "; "))
+}
+
+// masterKeyFile returns where the master key is.
+func (c *Config) masterKeyFile() string {
+	if c.MasterKeyFile != "" {
+		return c.MasterKeyFile
+	}
+	return filepath.Join(c.DataDir, "master.key")
+}
