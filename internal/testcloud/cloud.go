@@ -136,13 +136,13 @@ func (c *Cloud) Start(ctx context.Context, addr string) (url string, stop func()
 			c.Close()
 		}
 	}()
-	stop = func() {
+	end := func() {
 		c.Close()
 		_ = srv.Close() // closes the listener and every connection; there is nobody to tell about an error
 		<-served
 	}
-	unhook := context.AfterFunc(ctx, stop)
-	return "http://" + ln.Addr().String(), func() { unhook(); stop() }, nil
+	unhook := context.AfterFunc(ctx, end)
+	return "http://" + ln.Addr().String(), func() { unhook(); end() }, nil
 }
 
 // Close ends all delays and stalls, so that no handler outlives its server. Objects stay readable through

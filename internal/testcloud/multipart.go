@@ -412,7 +412,7 @@ func (c *call) assemble(u *upload, parts []*part) (*Object, error) {
 	} else {
 		o.sum = sumContent(cmp.Or(u.sumAlgo, defaultSum), o.body)
 		if sent.algo == o.sum.algo && sent.value != o.sum.value {
-			return nil, errBadDigest.because("The " + u.sumAlgo + " you specified did not match the calculated checksum.")
+			return nil, errBadDigest.because("The " + o.sum.algo + " you specified did not match the calculated checksum.")
 		}
 	}
 	return o, nil
