@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/omsv2"
+)
+
+// maxReason is the contract's limit of error_reason.error_msg in characters.
+const maxReason = 1024
+
+// taskView is the task as ShowTask shows it at the instant now (OMS v2, 4.5).
+func taskView(t oms.Task, now time.Time) omsv2.Task {
+	v := omsv2.Task{
+		ID: t.ID, Name: t.Name, Status: int32(t.Status), TaskType: string(t.Spec.Type),
+		GroupID: t.GroupID, GroupType: string(t.GroupType), Description: t.Spec.Description,
+		IsQueryOver: t.QueryOver,
+		StartTime:   millis(t.StartedAt), TotalTime: t.Elapsed(now).Milliseconds(), MigrateSince: millis(t.Spec.MigrateSince),
+		BandwidthPolicy:             bandwidthView(t.Spec.Bandwidth),
+		EnableFailedObjectRecording: t.Spec.RecordFailures, EnableMetadataMigration: t.Spec.MigrateMetadata,
+		EnableRestore: t.Spec.Restore, EnableRequesterPays: t.Spec.RequesterPays, EnableKMS: t.Spec.KMS,
+		SrcNode: sourceView(t.Spec.Src), DstNode: destinationView(t.Spec.Dst),
+		ErrorReason: reasonView(t), FailedObjectRecord: recordView(t.FailedList),
+		SMNInfo: smnView(t), SourceCDN: cdnView(t.Spec.CDN),
+		ObjectOverwriteMode: string(t.Spec.Overwrite), DstStoragePolicy: string(t.Spec.StoragePolicy),
+		ConsistencyCheck: string(t.Spec.Consistency), OBSSystem: "BUCKET", TaskPriority: string(t.Spec.Priority),
+	}
+	setCounters(&v, t)
+	setPace(&v, t)
+	return v
+}
+
+// setCounters fills objects, bytes and progress. Failed objects are not done: their bytes count once they have
+// been migrated or skipped.
+func setCounters(v *omsv2.Task, t oms.Task) {
+	c := t.Counters
+	v.TotalNum, v.TotalSize = max(t.Found, c.Listed), max(t.FoundBytes, c.ListedBytes)
+	v.SuccessfulNum, v.FailedNum, v.SkippedNum = c.Migrated, c.Failed, c.Skipped
+	v.CompleteSize, v.RealSize = c.MigratedBytes+c.SkippedBytes, c.MovedBytes
+	v.Progress = progress(v)
+}
+
+// progress is the done part of what is known so far: bytes, or objects where all are empty. It is 1 for
+// succeeded tasks only and has four decimals (OMS v2, 4.5 and 8, row 13).
+func progress(v *omsv2.Task) float64 {
+	if v.Status == int32(oms.StatusSucceeded) {
+		return 1
+	}
+	done, total := v.CompleteSize, v.TotalSize
+	if total == 0 {
+		done, total = v.SuccessfulNum+v.SkippedNum, v.TotalNum
+	}
+	if done <= 0 || total <= 0 {
+		return 0
+	}
+	const steps = 10_000
+	return min(math.Floor(float64(done)/float64(total)*steps), steps-1) / steps
+}
+
+// setPace fills speed and time left: the present speed while objects move, the average otherwise.
+func setPace(v *omsv2.Task, t oms.Task) {
+	moving := t.Status == oms.StatusRunning || t.Status == oms.StatusRetrying
+	if !moving {
+		if v.TotalTime > 0 {
+			v.MigrateSpeed = clamp(float64(v.RealSize) / float64(v.TotalTime) * 1000)
+		}
+		return
+	}
+	v.MigrateSpeed = t.Speed
+	if left := v.TotalSize - v.CompleteSize - t.Counters.FailedBytes; left > 0 && t.Speed > 0 {
+		v.LeftTime = clamp(float64(left) / float64(t.Speed) * 1000)
+	}
+}
+
+// clamp converts to int64 without overflow.
+func clamp(f float64) int64 {
+	if f >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(f)
+}
+
+// millis is the instant in Unix milliseconds, 0 for none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func bandwidthView(ws []oms.BandwidthWindow) []omsv2.BandwidthPolicy {
+	out := make([]omsv2.BandwidthPolicy, 0, len(ws))
+	for _, w := range ws {
+		out = append(out, omsv2.BandwidthPolicy{
+			Start: oms.FormatClock(w.Start), End: oms.FormatClock(w.End), MaxBandwidth: w.Limit,
+		})
+	}
+	return out
+}
+
+func sourceView(n oms.SourceNode) omsv2.SourceNode {
+	v := omsv2.SourceNode{
+		Bucket: n.Bucket, CloudType: string(n.CloudType), Region: n.Region, AppID: n.AppID,
+		ObjectKey: append([]string{}, n.Keys...),
+	}
+	if n.ListFile != nil {
+		v.ListFile = &omsv2.ListFile{ListFileKey: n.ListFile.Key, OBSBucket: n.ListFile.Bucket, ListFileNum: n.ListFile.Num}
+	}
+	return v
+}
+
+func destinationView(n oms.DestinationNode) omsv2.DestinationNode {
+	v := omsv2.DestinationNode{Bucket: n.Bucket, Region: n.Region, SavePrefix: n.SavePrefix}
+	if n.CloudType != oms.CloudHEC {
+		v.CloudType = string(n.CloudType)
+	}
+	return v
+}
+
+// reasonView is null unless the task failed.
+func reasonView(t oms.Task) *omsv2.ErrorReason {
+	if t.Status != oms.StatusFailed || t.Error == nil {
+		return nil
+	}
+	msg := []rune(t.Error.Message)
+	return &omsv2.ErrorReason{ErrorCode: t.Error.Code, ErrorMsg: string(msg[:min(len(msg), maxReason)])}
+}
+
+func recordView(l oms.FailedList) omsv2.FailedObjectRecord {
+	return omsv2.FailedObjectRecord{Result: l.Result, ListFileKey: orNull(l.Key), ErrorCode: orNull(l.Code)}
+}
+
+// orNull is null for an empty string.
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// smnView tells, once a task has ended in a way that its topic should hear of, that no message was sent: this
+// version of the service sends none.
+func smnView(t oms.Task) *omsv2.SMNInfo {
+	var trigger string
+	switch t.Status {
+	case oms.StatusSucceeded:
+		trigger = triggerSuccess
+	case oms.StatusFailed:
+		trigger = triggerFailure
+	default:
+		return nil
+	}
+	if t.Spec.SMN == nil || !slices.Contains(t.Spec.SMN.TriggerConditions, trigger) {
+		return nil
+	}
+	urn := t.Spec.SMN.TopicURN
+	return &omsv2.SMNInfo{NotifyErrorMessage: "OMS.0159", TopicName: urn[strings.LastIndexByte(urn, ':')+1:]}
+}
+
+func cdnView(c *oms.CDN) *omsv2.SourceCDN {
+	if c == nil {
+		return nil
+	}
+	return &omsv2.SourceCDN{Domain: c.Domain, Protocol: c.Protocol, AuthenticationType: c.AuthenticationType}
+}
