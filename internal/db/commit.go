@@ -1,0 +1,230 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// The statements of a group commit, prepared once.
+const (
+	// selectLease finds the range only while the lease, its token and the task's run are still those.
+	selectLease = `SELECT r.cur_key, r.end_key FROM ranges r JOIN tasks t ON t.id = r.task_id
+WHERE r.task_id = $1 AND r.seq = $2 AND r.owner = $3 AND r.token = $4 AND r.done = 0 AND t.generation = $5`
+	// cutRange makes the tail (at, end] of a range a range of its own, leased to the same owner.
+	cutRange = `INSERT INTO ranges (task_id, seq, generation, kind, prefix, start_key, cur_key, end_key, done, owner, token,
+    listed, migrated, failed, skipped, listed_bytes, migrated_bytes, failed_bytes, skipped_bytes, moved_bytes)
+SELECT task_id, $3, generation, kind, prefix, $4, $4, end_key, 0, owner, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
+FROM ranges WHERE task_id = $1 AND seq = $2`
+	advanceRange = `UPDATE ranges SET cur_key = $3, end_key = $4, done = $5, owner = $6,
+    listed = listed + $7, migrated = migrated + $8, failed = failed + $9, skipped = skipped + $10,
+    listed_bytes = listed_bytes + $11, migrated_bytes = migrated_bytes + $12, failed_bytes = failed_bytes + $13,
+    skipped_bytes = skipped_bytes + $14, moved_bytes = moved_bytes + $15
+WHERE task_id = $1 AND seq = $2`
+)
+
+// hot are the prepared statements of a group commit.
+type hot struct {
+	selectLease, cutRange, advanceRange *sql.Stmt
+	upsertFailure, deleteFailure        *sql.Stmt
+	upsertUpload, upsertPart            *sql.Stmt
+	deleteParts, deleteUpload           *sql.Stmt
+}
+
+// all pairs each statement with its text.
+func (h *hot) all(lock string) []struct {
+	stmt **sql.Stmt
+	text string
+} {
+	return []struct {
+		stmt **sql.Stmt
+		text string
+	}{
+		{&h.selectLease, selectLease + lock},
+		{&h.cutRange, cutRange},
+		{&h.advanceRange, advanceRange},
+		{&h.upsertFailure, upsertFailure},
+		{&h.deleteFailure, deleteFailure},
+		{&h.upsertUpload, upsertUpload},
+		{&h.upsertPart, upsertPart},
+		{&h.deleteParts, deleteParts},
+		{&h.deleteUpload, deleteUpload},
+	}
+}
+
+// prepare returns the statements, to be closed by the caller.
+func (db *DB) prepare(ctx context.Context) (h hot, err error) {
+	for _, s := range h.all(db.dialect.forUpdate) {
+		if *s.stmt, err = db.writer.PrepareContext(ctx, s.text); err != nil {
+			return hot{}, errors.Join(wrap(ctx, "prepare statements", err), h.close())
+		}
+	}
+	return h, nil
+}
+
+// in returns the statements bound to a transaction, which closes them.
+func (h *hot) in(ctx context.Context, tx *sql.Tx) hot {
+	var bound hot
+	to := bound.all("")
+	for i, s := range h.all("") {
+		*to[i].stmt = tx.StmtContext(ctx, *s.stmt)
+	}
+	return bound
+}
+
+func (h *hot) close() error {
+	var errs []error
+	for _, s := range h.all("") {
+		if *s.stmt != nil {
+			errs = append(errs, (*s.stmt).Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Commit stores a group commit in one transaction: checkpoints in their order, then opened uploads, parts, closed
+// uploads. lost holds the indices of checkpoints whose lease, token or generation no longer holds; nothing of
+// those is stored, and the rest is (rule C1). A range that is done gives its lease back.
+//
+// A checkpoint that holds its lease but breaks the books makes the whole commit Invalid and nothing is stored: a
+// position behind the stored one or beyond the end, counters that do not balance or move without the position
+// (rules P1, P3), a cut that is not between position and end.
+func (db *DB) Commit(ctx context.Context, c oms.Commit) (lost []int, err error) {
+	err = db.write(ctx, "commit", func(tx *sql.Tx) error {
+		b := batch{hot: db.hot.in(ctx, tx), now: db.clock().UnixMilli()}
+		for i, p := range c.Checkpoints {
+			held, err := b.checkpoint(ctx, p)
+			if err != nil {
+				return err
+			}
+			if !held {
+				lost = append(lost, i)
+			}
+		}
+		return b.uploads(ctx, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lost, nil
+}
+
+// batch is a group commit under way.
+type batch struct {
+	hot hot
+	now int64 // milliseconds
+}
+
+// checkpoint stores one checkpoint; held is false when the lease is lost.
+func (b *batch) checkpoint(ctx context.Context, p oms.Checkpoint) (held bool, err error) {
+	if p.Owner == "" {
+		return false, nil // nobody holds a free range
+	}
+	var cur, end string
+	err = b.hot.selectLease.QueryRowContext(ctx, p.TaskID, p.Seq, p.Owner, p.Token, p.Generation).Scan(&cur, &end)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := checkBooks(p, cur, end); err != nil {
+		return false, err
+	}
+	if p.Cut != nil {
+		if _, err := b.hot.cutRange.ExecContext(ctx, p.TaskID, p.Seq, p.Cut.Seq, blob(p.Cut.At)); err != nil {
+			return false, err
+		}
+		end = p.Cut.At
+	}
+	owner := p.Owner
+	if p.Done {
+		owner = ""
+	}
+	d := p.Delta
+	_, err = b.hot.advanceRange.ExecContext(ctx, p.TaskID, p.Seq, blob(p.Cur), blob(end), truth(p.Done), owner,
+		d.Listed, d.Migrated, d.Failed, d.Skipped, d.ListedBytes, d.MigratedBytes, d.FailedBytes, d.SkippedBytes, d.MovedBytes)
+	if err != nil {
+		return false, err
+	}
+	return true, b.failures(ctx, p)
+}
+
+// checkBooks returns Invalid for a checkpoint that must not be stored over a range at cur with the end.
+func checkBooks(p oms.Checkpoint, cur, end string) error {
+	var msg string
+	switch {
+	case p.Cur < cur:
+		msg = "the position goes back"
+	case end != "" && p.Cur > end:
+		msg = "the position is beyond the end"
+	case !p.Delta.Balanced():
+		msg = "the counters do not balance"
+	case p.Cur == cur && (p.Delta != oms.Counters{} || len(p.Failures) > 0 || len(p.Resolved) > 0):
+		msg = "results without a new position"
+	case p.Cut != nil && (p.Cut.At < p.Cur || p.Cut.At == p.Cur && !p.Done || end != "" && p.Cut.At >= end):
+		msg = "the cut is not between position and end"
+	default:
+		return nil
+	}
+	return &oms.Error{
+		Op: "store checkpoint", Key: strconv.FormatInt(p.TaskID, 10) + "/" + strconv.FormatInt(p.Seq, 10), Kind: oms.Invalid, Msg: msg,
+	}
+}
+
+func (b *batch) failures(ctx context.Context, p oms.Checkpoint) error {
+	for _, key := range p.Resolved {
+		if _, err := b.hot.deleteFailure.ExecContext(ctx, p.TaskID, blob(key)); err != nil {
+			return err
+		}
+	}
+	for _, f := range p.Failures {
+		at := f.At
+		if at == 0 {
+			at = b.now
+		}
+		_, err := b.hot.upsertFailure.ExecContext(ctx, p.TaskID, blob(f.Key), p.Generation, f.Size, f.Kind, oms.Clean(f.Code), oms.Clean(f.Message), at)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) uploads(ctx context.Context, c oms.Commit) error {
+	for _, u := range c.Opened {
+		_, err := b.hot.upsertUpload.ExecContext(ctx, u.TaskID, blob(u.Key), blob(u.UploadID), u.PartSize, u.Size, blob(u.ETag))
+		if err != nil {
+			return err
+		}
+		for _, p := range u.Parts {
+			ref := oms.UploadRef{TaskID: u.TaskID, Key: u.Key, UploadID: u.UploadID}
+			if err := b.part(ctx, oms.PartDone{Upload: ref, Part: p}); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range c.Parts {
+		if err := b.part(ctx, p); err != nil {
+			return err
+		}
+	}
+	for _, u := range c.Closed {
+		if _, err := b.hot.deleteParts.ExecContext(ctx, u.TaskID, blob(u.Key), blob(u.UploadID)); err != nil {
+			return err
+		}
+		if _, err := b.hot.deleteUpload.ExecContext(ctx, u.TaskID, blob(u.Key), blob(u.UploadID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) part(ctx context.Context, p oms.PartDone) error {
+	_, err := b.hot.upsertPart.ExecContext(ctx, p.Upload.TaskID, blob(p.Upload.Key), blob(p.Upload.UploadID),
+		p.Part.Number, blob(p.Part.ETag), p.Part.CRC32C)
+	return err
+}

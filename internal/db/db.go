@@ -1,0 +1,241 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// fileName is the database in the data directory.
+const fileName = "oms.db"
+
+// readers is the number of connections that read.
+const readers = 4
+
+// Options say where the database is.
+type Options struct {
+	DataDir string           // required; created with mode 0700
+	Logger  *slog.Logger     // nil discards
+	Clock   func() time.Time // nil means time.Now; the only source of stored instants and lease ages
+}
+
+// DB is an open database. All methods are safe for concurrent use. A method that changes something returns nil
+// only after the change is committed and synced (rule P6).
+type DB struct {
+	writer, reader *sql.DB
+	dialect        dialect
+	log            *slog.Logger
+	clock          func() time.Time
+	hot            hot
+	// wiped is set when secrets were deleted, until the log that may still hold their sealed form is emptied.
+	wiped atomic.Bool
+}
+
+// Open opens the database in the data directory, creates it if there is none and brings its schema up to date. It
+// refuses a database of a newer version and one whose safety settings do not take effect. The caller closes it.
+func Open(ctx context.Context, opts Options) (*DB, error) {
+	return open(ctx, opts, sqlite(), migrationFiles())
+}
+
+func open(ctx context.Context, opts Options, d dialect, files fs.FS) (*DB, error) {
+	if opts.DataDir == "" {
+		return nil, oms.Errorf(oms.Invalid, "", "open database: no data directory")
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
+	path, err := prepareFile(opts.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db := &DB{dialect: d, log: opts.Logger, clock: opts.Clock}
+	if err := db.connect(ctx, path, files); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), db.Close())
+	}
+	return db, nil
+}
+
+// prepareFile makes the data directory and an empty database file that only this user may read; SQLite gives its
+// log and index the same mode.
+func prepareFile(dataDir string) (string, error) {
+	dir, err := filepath.Abs(dataDir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, fileName)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	return path, f.Close()
+}
+
+func (db *DB) connect(ctx context.Context, path string, files fs.FS) error {
+	writer, err := db.dialect.connector(path, writing)
+	if err != nil {
+		return err
+	}
+	reader, err := db.dialect.connector(path, reading)
+	if err != nil {
+		return err
+	}
+	db.writer = sql.OpenDB(writer)
+	db.writer.SetMaxOpenConns(1)
+	if err := db.writer.PingContext(ctx); err != nil {
+		return wrap(ctx, "connect", err)
+	}
+	if err := db.migrate(ctx, files); err != nil {
+		return err
+	}
+	if db.hot, err = db.prepare(ctx); err != nil {
+		return err
+	}
+	db.reader = sql.OpenDB(reader)
+	db.reader.SetMaxOpenConns(readers)
+	db.reader.SetMaxIdleConns(readers)
+	return wrap(ctx, "connect", db.reader.PingContext(ctx))
+}
+
+// Ready returns nil when the database answers.
+func (db *DB) Ready(ctx context.Context) error {
+	var version int
+	err := db.reader.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_migrations").Scan(&version)
+	return wrap(ctx, "check readiness", err)
+}
+
+// Check reads the whole database and returns Corrupt when its structure or a reference is broken. It takes time in
+// proportion to the size of the database.
+func (db *DB) Check(ctx context.Context) error {
+	return wrap(ctx, "check database", db.dialect.check(ctx, db.reader))
+}
+
+// Close waits for transactions under way, empties the log into the database file and closes it. The DB must not
+// be used afterwards.
+func (db *DB) Close() error {
+	var errs []error
+	if db.reader != nil {
+		errs = append(errs, db.reader.Close())
+	}
+	if db.writer != nil {
+		errs = append(errs, db.hot.close(), db.dialect.flush(db.writer), db.writer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// write runs fn in a transaction that holds the write lock from its beginning, and commits unless fn fails.
+func (db *DB) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
+	tx, err := db.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return wrap(ctx, op, err)
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after Commit
+	if err := fn(tx); err != nil {
+		return wrap(ctx, op, err)
+	}
+	return wrap(ctx, op, tx.Commit())
+}
+
+// read runs fn on one consistent state of the database.
+func (db *DB) read(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
+	tx, err := db.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return wrap(ctx, op, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return wrap(ctx, op, fn(tx))
+}
+
+// exec runs one statement in a transaction of its own and returns the number of rows it changed.
+func (db *DB) exec(ctx context.Context, op, query string, args ...any) (n int64, err error) {
+	err = db.write(ctx, op, func(tx *sql.Tx) error {
+		n, err = exec(ctx, tx, query, args...)
+		return err
+	})
+	return n, err
+}
+
+// exec runs one statement and returns the number of rows it changed.
+func exec(ctx context.Context, q querier, query string, args ...any) (int64, error) {
+	res, err := q.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// scanner is a row or the current row of several.
+type scanner interface{ Scan(dest ...any) error }
+
+// query returns all rows of a query.
+func query[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scan)
+}
+
+// collect reads and closes rows.
+func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) (list []T, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, rows.Err()
+}
+
+// now is the instant to store: UTC, whole microseconds.
+func (db *DB) now() time.Time { return db.clock().UTC().Truncate(time.Microsecond) }
+
+// micros is the stored form of an instant; the zero instant is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// instant is the inverse of micros.
+func instant(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// truth is the stored form of a truth value.
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// blob is the stored form of a key: never nil, which would be NULL, and never text, which sorts apart.
+func blob(key string) []byte { return []byte(key) }

@@ -1,0 +1,225 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/openoms/openoms/internal/oms"
+	sqlitedriver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// This file is the only one that knows which database it is.
+
+// dialect is what is special about SQLite.
+type dialect struct {
+	minVersion string   // of the library (reliability.md, section 2)
+	settings   []pragma // of every connection, in order
+	// Row locks that a statement needs where writers are not alone; SQLite's are.
+	forUpdate, skipLocked string
+}
+
+// pragma is a setting of a connection: how it is made and what it must read back as.
+type pragma struct{ name, set, want string }
+
+// access is what a connection may do.
+type access uint8
+
+const (
+	writing access = iota + 1
+	reading
+)
+
+// sqlite returns the settings that rule P6 and secret hygiene need (reliability.md, section 2).
+func sqlite() dialect {
+	return dialect{
+		minVersion: "3.51.3",
+		settings: []pragma{
+			{"busy_timeout", "10000", "10000"}, // milliseconds; first, since the next ones may have to wait
+			{"journal_mode", "WAL", "wal"},
+			{"synchronous", "FULL", "2"},
+			{"foreign_keys", "ON", "1"},
+			{"secure_delete", "ON", "1"},
+			{"journal_size_limit", "67108864", "67108864"}, // bytes
+		},
+	}
+}
+
+// connector makes connections to the file that have the settings, or fail.
+func (d dialect) connector(path string, a access) (driver.Connector, error) {
+	slashed := filepath.ToSlash(path)
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed // a drive letter
+	}
+	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: "_txlock=immediate&_dqs=0&_defensive=1"}
+	base, err := sqlitedriver.NewConnector(dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	c := &connector{Connector: base, dialect: d}
+	if a == reading {
+		c.extra = []pragma{{"query_only", "ON", "1"}}
+	}
+	return c, nil
+}
+
+// connector asserts the library's version and the settings on every connection it makes.
+type connector struct {
+	driver.Connector
+	dialect dialect
+	extra   []pragma
+}
+
+// Connect implements driver.Connector.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.setUp(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+func (c *connector) setUp(ctx context.Context, conn driver.Conn) error {
+	q, ok := conn.(driver.QueryerContext)
+	if !ok {
+		return errors.New("the driver cannot query a connection")
+	}
+	version, err := value(ctx, q, "SELECT sqlite_version()")
+	if err != nil {
+		return err
+	}
+	if !atLeast(version, c.dialect.minVersion) {
+		return fmt.Errorf("SQLite %s is too old: %s or later is needed", version, c.dialect.minVersion)
+	}
+	for _, p := range append(c.dialect.settings[:len(c.dialect.settings):len(c.dialect.settings)], c.extra...) {
+		if _, err := value(ctx, q, "PRAGMA "+p.name+" = "+p.set); err != nil {
+			return fmt.Errorf("set %s: %w", p.name, err)
+		}
+		got, err := value(ctx, q, "PRAGMA "+p.name)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", p.name, err)
+		}
+		if got != p.want {
+			return fmt.Errorf("setting %s is %s instead of %s", p.name, got, p.want)
+		}
+	}
+	return nil
+}
+
+// value runs text and returns the first column of its first row as text, "" when it has no row.
+func value(ctx context.Context, q driver.QueryerContext, text string) (got string, err error) {
+	rows, err := q.QueryContext(ctx, text, nil)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	dest := make([]driver.Value, len(rows.Columns()))
+	if err := rows.Next(dest); err != nil || len(dest) == 0 {
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return "", err
+	}
+	return fmt.Sprint(dest[0]), nil
+}
+
+// atLeast compares dotted versions.
+func atLeast(version, least string) bool {
+	v, l := strings.Split(version, "."), strings.Split(least, ".")
+	for i, want := range l {
+		if i >= len(v) {
+			return false
+		}
+		got, err := strconv.Atoi(v[i])
+		need, err2 := strconv.Atoi(want)
+		if err != nil || err2 != nil {
+			return false
+		}
+		if got != need {
+			return got > need
+		}
+	}
+	return true
+}
+
+// check returns Corrupt when the file's structure or a reference is broken.
+func (d dialect) check(ctx context.Context, q querier) error {
+	text := func(s scanner) (v string, err error) { return v, s.Scan(&v) }
+	found, err := query(ctx, q, text, "PRAGMA quick_check(1)")
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 || found[0] != "ok" {
+		return oms.Errorf(oms.Corrupt, "", "the database file is damaged")
+	}
+	var broken int
+	if err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM pragma_foreign_key_check").Scan(&broken); err != nil {
+		return err
+	}
+	if broken > 0 {
+		return oms.Errorf(oms.Corrupt, "", "%d rows refer to rows that do not exist", broken)
+	}
+	return nil
+}
+
+// flush empties the log before the file is closed.
+func (d dialect) flush(writer *sql.DB) error {
+	_, err := writer.Exec("PRAGMA wal_checkpoint(TRUNCATE)") //nolint:noctx // closing must not depend on a caller's context
+	return err
+}
+
+// scrub empties the log at once, so that nothing deleted stays in it; ok is false when a reader still needs it.
+func (d dialect) scrub(ctx context.Context, writer *sql.DB) (ok bool, err error) {
+	conn, err := writer.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil { // readers are not waited for
+		return false, err
+	}
+	var busy, frames, moved int
+	scrubErr := conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	_, err = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA busy_timeout = "+d.settings[0].set)
+	return scrubErr == nil && busy == 0, errors.Join(scrubErr, err)
+}
+
+// interrupted reports whether a statement ended because its context did.
+func interrupted(err error) bool {
+	e, ok := errors.AsType[*sqlitedriver.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_INTERRUPT
+}
+
+// kindOf classifies an error of the driver.
+func kindOf(err error) oms.Kind {
+	e, ok := errors.AsType[*sqlitedriver.Error](err)
+	if !ok {
+		return oms.Other
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return oms.Conflict
+	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return oms.NotFound // the row that is referred to
+	}
+	switch e.Code() & 0xff { // without the extension
+	case sqlite3.SQLITE_FULL:
+		return oms.Full
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return oms.Transient
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return oms.Corrupt
+	}
+	return oms.Other
+}

@@ -1,0 +1,14 @@
+package db
+
+import (
+	"context"
+	"time"
+)
+
+// UseSignature records digest until expires and reports true, or reports false when it is recorded already. Of
+// several calls with one digest at the same time, exactly one is told true.
+func (db *DB) UseSignature(ctx context.Context, digest [32]byte, expires time.Time) (first bool, err error) {
+	n, err := db.exec(ctx, "use signature", "INSERT INTO signatures (digest, expires_at) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING",
+		digest[:], micros(expires))
+	return n == 1, err
+}

@@ -1,0 +1,412 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// taskIDStep leaves room for so many tasks with ids of one second: ids are max(last + 1, Unix seconds * step) and
+// stay below 10^15 until the year 2286.
+const taskIDStep = 100_000
+
+// selectTasks reads tasks with their summed counters; a WHERE clause on t and groupTasks follow.
+const selectTasks = `SELECT t.id, t.project_id, t.name, t.group_id, t.group_type, t.spec, t.status, t.generation,
+    t.failed_only, t.planned, t.error_code, t.error_message, t.query_over, t.list_result, t.list_key, t.list_code,
+    t.epoch, t.created_at, t.updated_at, t.queued_at, t.started_at, t.run_for,
+    CAST(COALESCE(SUM(r.listed), 0) AS BIGINT), CAST(COALESCE(SUM(r.migrated), 0) AS BIGINT),
+    CAST(COALESCE(SUM(r.failed), 0) AS BIGINT), CAST(COALESCE(SUM(r.skipped), 0) AS BIGINT),
+    CAST(COALESCE(SUM(r.listed_bytes), 0) AS BIGINT), CAST(COALESCE(SUM(r.migrated_bytes), 0) AS BIGINT),
+    CAST(COALESCE(SUM(r.failed_bytes), 0) AS BIGINT), CAST(COALESCE(SUM(r.skipped_bytes), 0) AS BIGINT),
+    CAST(COALESCE(SUM(r.moved_bytes), 0) AS BIGINT)
+FROM tasks t LEFT JOIN ranges r ON r.task_id = t.id `
+
+// groupTasks ends every query that begins with selectTasks.
+const groupTasks = ` GROUP BY t.id `
+
+// whereFilter selects the tasks of an oms.TaskFilter: $1 project, $2 group or "", $3 status or 0, $4 name or "".
+// REPLACE changes a name exactly when the text occurs in it, byte by byte, in every database.
+const whereFilter = `WHERE project_id = $1 AND ($2 = '' OR group_id = $2)
+    AND (CAST($3 AS SMALLINT) = 0 OR status = CAST($3 AS SMALLINT)) AND ($4 = '' OR REPLACE(name, $4, '') <> name)`
+
+// CreateTask stores a new task with its sealed credentials, which seal makes for the id that is chosen, and
+// returns it with ID, Name (when it has none) and times filled. Too many waiting tasks of the project are a
+// Conflict with OMS.0077, too many created in the last 24 hours, deleted ones included, one with OMS.1021;
+// quota.Running is not looked at. An error of seal is returned as it is.
+func (db *DB) CreateTask(ctx context.Context, t oms.Task, quota oms.Quota, seal func(id int64) (map[string][]byte, error)) (oms.Task, error) {
+	err := db.write(ctx, "create task", func(tx *sql.Tx) (err error) {
+		now := db.now()
+		if err := checkQuota(ctx, tx, t.ProjectID, quota, now); err != nil {
+			return err
+		}
+		if t.ID, err = nextTaskID(ctx, tx, now); err != nil {
+			return err
+		}
+		if t.Name == "" {
+			if t.Name, err = freeName(ctx, tx, t, now); err != nil {
+				return err
+			}
+		}
+		t.CreatedAt, t.UpdatedAt, t.QueuedAt = now, now, now
+		if err := insertTask(ctx, tx, t); err != nil {
+			return err
+		}
+		if err := recordCreation(ctx, tx, t.ID, t.ProjectID, now); err != nil {
+			return err
+		}
+		sealed, err := seal(t.ID)
+		if err != nil {
+			return callerError{err}
+		}
+		if err := insertCredentials(ctx, tx, t.ID, sealed); err != nil {
+			return err
+		}
+		t, err = findTask(ctx, tx, t.ProjectID, t.ID, "")
+		return err
+	})
+	if err != nil {
+		return oms.Task{}, err
+	}
+	return t, nil
+}
+
+func checkQuota(ctx context.Context, tx *sql.Tx, project string, quota oms.Quota, now time.Time) error {
+	if quota.Waiting > 0 {
+		var n int
+		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM tasks WHERE status = $1 AND project_id = $2",
+			oms.StatusWaiting, project).Scan(&n)
+		if err != nil {
+			return err
+		}
+		if n >= quota.Waiting {
+			return oms.Errorf(oms.Conflict, "OMS.0077", "at most %d tasks of a project may wait", quota.Waiting)
+		}
+	}
+	if quota.CreatedPerDay > 0 {
+		n, err := countCreations(ctx, tx, project, now)
+		if err != nil {
+			return err
+		}
+		if n >= quota.CreatedPerDay {
+			return oms.Errorf(oms.Conflict, "OMS.1021", "at most %d tasks of a project may be created in 24 hours", quota.CreatedPerDay)
+		}
+	}
+	return nil
+}
+
+// nextTaskID returns an id that is greater than every one before, those of deleted tasks included, whatever the
+// clock does.
+func nextTaskID(ctx context.Context, tx *sql.Tx, now time.Time) (int64, error) {
+	last, err := sequence(ctx, tx, "task")
+	if err != nil {
+		return 0, err
+	}
+	id := max(last+1, now.Unix()*taskIDStep)
+	return id, setSequence(ctx, tx, "task", id)
+}
+
+// freeName returns "{source bucket}-{destination bucket}-{unix ms}" (OMS v2, 5.5), fit for a path. Object lists
+// lie below the name, so two tasks of a project that are created in one millisecond get different ones.
+func freeName(ctx context.Context, tx *sql.Tx, t oms.Task, now time.Time) (string, error) {
+	src := t.Spec.Src.Bucket
+	if src == "" && t.Spec.Src.ListFile != nil {
+		src = t.Spec.Src.ListFile.Bucket
+	}
+	stem := pathSafe(src) + "-" + pathSafe(t.Spec.Dst.Bucket) + "-"
+	for ms := now.UnixMilli(); ; ms++ {
+		name := stem + strconv.FormatInt(ms, 10)
+		var taken int
+		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM tasks WHERE project_id = $1 AND name = $2", t.ProjectID, name).Scan(&taken)
+		if err != nil || taken == 0 {
+			return name, err
+		}
+	}
+}
+
+// maxNamePart bounds a bucket's share of a task name, so that the whole has at most 255 bytes.
+const maxNamePart = 100
+
+// pathSafe replaces all that is not a letter, a digit, "-", "_" or a "." inside by "_".
+func pathSafe(s string) string {
+	s = s[:min(len(s), maxNamePart)]
+	safe := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.' {
+			return r
+		}
+		return '_'
+	}, s)
+	if strings.Trim(safe, ".") == "" {
+		return strings.Repeat("_", len(safe))
+	}
+	return safe
+}
+
+// Task returns one task of the project with the counters summed over its ranges; project "" is any. An unknown or
+// foreign one is NotFound with OMS.1009.
+func (db *DB) Task(ctx context.Context, project string, id int64) (oms.Task, error) {
+	t, err := findTask(ctx, db.reader, project, id, "")
+	return t, wrap(ctx, "read task", err)
+}
+
+// Tasks returns a page of the project's tasks, newest first, and how many match in all.
+func (db *DB) Tasks(ctx context.Context, f oms.TaskFilter) (page []oms.Task, total int64, err error) {
+	err = db.read(ctx, "list tasks", func(tx *sql.Tx) error {
+		args := []any{f.ProjectID, f.GroupID, f.Status, f.Name}
+		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM tasks "+whereFilter, args...).Scan(&total); err != nil {
+			return err
+		}
+		page, err = query(ctx, tx, scanTask, selectTasks+"WHERE t.id IN (SELECT id FROM tasks "+whereFilter+
+			" ORDER BY id DESC LIMIT $5 OFFSET $6)"+groupTasks+"ORDER BY t.id DESC", append(args, f.Limit, f.Offset)...)
+		return err
+	})
+	return page, total, err
+}
+
+// PendingTasks returns the tasks of all projects that are waiting or active, by priority, then by QueuedAt.
+func (db *DB) PendingTasks(ctx context.Context) ([]oms.Task, error) {
+	list, err := query(ctx, db.reader, scanTask, selectTasks+"WHERE t.status IN ($1, $2, $3, $4)"+groupTasks+
+		"ORDER BY t.priority, t.queued_at, t.id",
+		oms.StatusWaiting, oms.StatusRunning, oms.StatusRetrying, oms.StatusPausing)
+	return list, wrap(ctx, "list pending tasks", err)
+}
+
+// ChangeTask reads the task, lets change decide and stores what it returns, all in one transaction. ID, project,
+// creation time and counters of a task never change. An error of change rolls back and is returned as it is.
+// change must not call the DB.
+func (db *DB) ChangeTask(ctx context.Context, project string, id int64, change func(oms.Task) (oms.TaskChange, error)) (t oms.Task, err error) {
+	var wiped bool
+	err = db.write(ctx, "change task", func(tx *sql.Tx) error {
+		t, wiped, err = db.changeTask(ctx, tx, project, id, change)
+		return err
+	})
+	if err != nil {
+		return oms.Task{}, err
+	}
+	if wiped {
+		db.scrub(ctx)
+	}
+	return t, nil
+}
+
+// ChangeTasks does the same for several tasks, all or nothing: those with the ids, or, with a group, all tasks of
+// the group. An id that is given twice is changed once.
+func (db *DB) ChangeTasks(ctx context.Context, project, group string, ids []int64, change func(oms.Task) (oms.TaskChange, error)) error {
+	var wiped bool
+	err := db.write(ctx, "change tasks", func(tx *sql.Tx) (err error) {
+		if group != "" {
+			ids, err = query(ctx, tx, scanInt64, "SELECT id FROM tasks WHERE group_id = $1 AND ($2 = '' OR project_id = $2) ORDER BY id",
+				group, project)
+			if err != nil {
+				return err
+			}
+		}
+		for i, id := range ids {
+			if slices.Contains(ids[:i], id) {
+				continue
+			}
+			_, w, err := db.changeTask(ctx, tx, project, id, change)
+			if err != nil {
+				return err
+			}
+			wiped = wiped || w
+		}
+		return nil
+	})
+	if err == nil && wiped {
+		db.scrub(ctx)
+	}
+	return err
+}
+
+// changeTask does the work of ChangeTask; wiped tells that credentials were deleted.
+func (db *DB) changeTask(ctx context.Context, tx *sql.Tx, project string, id int64, change func(oms.Task) (oms.TaskChange, error)) (t oms.Task, wiped bool, err error) {
+	t, err = findTask(ctx, tx, project, id, db.dialect.forUpdate)
+	if err != nil {
+		return oms.Task{}, false, err
+	}
+	c, err := change(t)
+	if err != nil {
+		return oms.Task{}, false, callerError{err}
+	}
+	if err := updateTask(ctx, tx, id, c.Task); err != nil {
+		return oms.Task{}, false, err
+	}
+	if c.Fresh {
+		// Uploads stay: the engine aborts them at the destination first.
+		if err := execAll(ctx, tx, id, "DELETE FROM ranges WHERE task_id = $1", "DELETE FROM failures WHERE task_id = $1"); err != nil {
+			return oms.Task{}, false, err
+		}
+	}
+	for _, r := range c.Ranges {
+		r.TaskID = id
+		if err := insertRange(ctx, tx, r, micros(db.now())); err != nil {
+			return oms.Task{}, false, err
+		}
+	}
+	if c.Wipe || c.Credentials != nil {
+		n, err := exec(ctx, tx, "DELETE FROM credentials WHERE task_id = $1", id)
+		if err != nil {
+			return oms.Task{}, false, err
+		}
+		wiped = n > 0
+	}
+	if !c.Wipe {
+		if err := insertCredentials(ctx, tx, id, c.Credentials); err != nil {
+			return oms.Task{}, false, err
+		}
+	}
+	t, err = findTask(ctx, tx, t.ProjectID, id, "")
+	return t, wiped, err
+}
+
+// DeleteTask removes the task with its ranges, failures, uploads and credentials if check agrees; an error of
+// check is returned as it is. Uploads that are still open at the destination must have been aborted before, since
+// their rows and the keys go as well. check must not call the DB.
+func (db *DB) DeleteTask(ctx context.Context, project string, id int64, check func(oms.Task) error) error {
+	err := db.write(ctx, "delete task", func(tx *sql.Tx) error {
+		t, err := findTask(ctx, tx, project, id, db.dialect.forUpdate)
+		if err != nil {
+			return err
+		}
+		if err := check(t); err != nil {
+			return callerError{err}
+		}
+		return execAll(ctx, tx, id, "DELETE FROM upload_parts WHERE task_id = $1", "DELETE FROM uploads WHERE task_id = $1",
+			"DELETE FROM failures WHERE task_id = $1", "DELETE FROM ranges WHERE task_id = $1",
+			"DELETE FROM credentials WHERE task_id = $1", "DELETE FROM tasks WHERE id = $1")
+	})
+	if err == nil {
+		db.scrub(ctx)
+	}
+	return err
+}
+
+// execAll runs statements on one task.
+func execAll(ctx context.Context, tx *sql.Tx, id int64, statements ...string) error {
+	for _, s := range statements {
+		if _, err := tx.ExecContext(ctx, s, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findTask returns the task or OMS.1009; lock is a row lock for the dialect or "".
+func findTask(ctx context.Context, q querier, project string, id int64, lock string) (oms.Task, error) {
+	if lock != "" { // not allowed together with GROUP BY
+		if _, err := exec(ctx, q, "SELECT id FROM tasks WHERE id = $1"+lock, id); err != nil {
+			return oms.Task{}, err
+		}
+	}
+	list, err := query(ctx, q, scanTask, selectTasks+"WHERE t.id = $1 AND ($2 = '' OR t.project_id = $2)"+groupTasks, id, project)
+	if err != nil {
+		return oms.Task{}, err
+	}
+	if len(list) == 0 {
+		return oms.Task{}, noTask(id)
+	}
+	return list[0], nil
+}
+
+func insertTask(ctx context.Context, tx *sql.Tx, t oms.Task) error {
+	row, err := taskRow(t)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO tasks (id, project_id, created_at, name, group_id, group_type, spec, priority, status,
+    generation, failed_only, planned, error_code, error_message, query_over, list_result, list_key, list_code, epoch, updated_at,
+    queued_at, started_at, run_for)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
+		append([]any{t.ID, t.ProjectID, micros(t.CreatedAt)}, row...)...)
+	return err
+}
+
+func updateTask(ctx context.Context, tx *sql.Tx, id int64, t oms.Task) error {
+	row, err := taskRow(t)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE tasks SET name = $2, group_id = $3, group_type = $4, spec = $5, priority = $6, status = $7,
+    generation = $8, failed_only = $9, planned = $10, error_code = $11, error_message = $12, query_over = $13, list_result = $14,
+    list_key = $15, list_code = $16, epoch = $17, updated_at = $18, queued_at = $19, started_at = $20, run_for = $21
+WHERE id = $1`, append([]any{id}, row...)...)
+	return err
+}
+
+// taskRow returns the columns that may change, from name to run_for.
+func taskRow(t oms.Task) ([]any, error) {
+	spec, err := encodeSpec(t.Spec)
+	if err != nil {
+		return nil, err
+	}
+	var code, message, result any
+	if t.Error != nil {
+		code, message = t.Error.Code, t.Error.Message
+	}
+	if t.FailedList.Result != nil {
+		result = truth(*t.FailedList.Result)
+	}
+	return []any{
+		t.Name, t.GroupID, t.GroupType, spec, t.Spec.Priority.Rank(), t.Status, t.Generation, truth(t.FailedOnly),
+		truth(t.Planned), code, message, truth(t.QueryOver), result, blob(t.FailedList.Key), t.FailedList.Code,
+		micros(t.Epoch), micros(t.UpdatedAt), micros(t.QueuedAt), micros(t.StartedAt), int64(t.RunFor),
+	}, nil
+}
+
+// encodeSpec returns the stored form. JSON cannot carry bytes that are not UTF-8: a spec that needs them is
+// Unsupported rather than changed (rule D3).
+func encodeSpec(s oms.TaskSpec) (string, error) {
+	exact := append([]string{s.Src.Bucket, s.Dst.Bucket, s.Dst.SavePrefix}, s.Src.Keys...)
+	if s.Src.ListFile != nil {
+		exact = append(exact, s.Src.ListFile.Bucket, s.Src.ListFile.Key)
+	}
+	for _, text := range exact {
+		if !utf8.ValidString(text) {
+			return "", &oms.Error{Op: "store task", Key: text, Kind: oms.Unsupported, Msg: "a name in the task is not UTF-8"}
+		}
+	}
+	text, err := json.Marshal(s)
+	return string(text), err
+}
+
+func scanTask(s scanner) (oms.Task, error) {
+	var (
+		t                                          oms.Task
+		spec                                       string
+		code, message                              sql.NullString
+		result                                     sql.NullInt64
+		failedOnly, planned, queryOver, runFor     int64
+		epoch, created, updated, queued, startedAt int64
+	)
+	c := &t.Counters
+	err := s.Scan(&t.ID, &t.ProjectID, &t.Name, &t.GroupID, &t.GroupType, &spec, &t.Status, &t.Generation,
+		&failedOnly, &planned, &code, &message, &queryOver, &result, &t.FailedList.Key, &t.FailedList.Code,
+		&epoch, &created, &updated, &queued, &startedAt, &runFor,
+		&c.Listed, &c.Migrated, &c.Failed, &c.Skipped, &c.ListedBytes, &c.MigratedBytes, &c.FailedBytes, &c.SkippedBytes, &c.MovedBytes)
+	if err != nil {
+		return oms.Task{}, err
+	}
+	if err := json.Unmarshal([]byte(spec), &t.Spec); err != nil {
+		return oms.Task{}, &oms.Error{Op: "read task", Key: strconv.FormatInt(t.ID, 10), Kind: oms.Corrupt}
+	}
+	if code.Valid {
+		t.Error = &oms.ErrorReason{Code: code.String, Message: message.String}
+	}
+	if result.Valid {
+		written := result.Int64 != 0
+		t.FailedList.Result = &written
+	}
+	t.FailedOnly, t.Planned, t.QueryOver = failedOnly != 0, planned != 0, queryOver != 0
+	t.Epoch, t.CreatedAt, t.UpdatedAt = instant(epoch), instant(created), instant(updated)
+	t.QueuedAt, t.StartedAt, t.RunFor = instant(queued), instant(startedAt), time.Duration(runFor)
+	return t, nil
+}
+
+func scanInt64(s scanner) (n int64, err error) { return n, s.Scan(&n) }
