@@ -24,7 +24,8 @@ type Reader interface {
 	// Stat returns the object's properties; oms.NotFound when there is no such key.
 	Stat(ctx context.Context, key string) (Object, error)
 	// Open reads the object or a part of it. oms.Changed when opts.IfMatch is set and no longer matches, oms.Archived
-	// when it must be restored first. The content's Body yields exactly the bytes asked for, else an error of kind
+	// when it must be restored first, oms.Changed as well when the object is not as long as opts.Range or opts.Size
+	// say. The content's Body yields exactly the bytes asked for, else an error of kind
 	// oms.Transient (too few: the connection broke) or oms.Corrupt (too many); the caller closes it.
 	Open(ctx context.Context, key string, opts OpenOptions) (Content, error)
 }
@@ -119,6 +120,9 @@ type Attrs struct {
 	Expires            string
 	StorageClass       string            // class to write; "" means the bucket's default
 	Metadata           map[string]string // user metadata: lower-case names without the vendor's prefix
+	// PartSums is for CreateUpload only: the kind of checksum that every PutPart of the upload will carry, which some
+	// stores want to know beforehand. Zero: parts carry none but MD5.
+	PartSums SumKinds
 }
 
 // Sums are checksums; a field is valid when its flag in Has is set.

@@ -1,0 +1,115 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// ListBuckets implements storage.BucketLister.
+func (b *Bucket) ListBuckets(ctx context.Context) ([]string, error) {
+	var names []string
+	token := ""
+	for {
+		c := &call{op: "list buckets", method: http.MethodGet, account: true, on: onBucket}
+		if token != "" {
+			c.query = c.query.add("continuation-token", token)
+		}
+		before, next := len(names), ""
+		err := b.tree(ctx, c, "ListAllMyBucketsResult", func(_ http.Header, root *node) error {
+			next = root.textOf("ContinuationToken")
+			list := root.child("Buckets")
+			if list == nil {
+				return nil
+			}
+			for _, n := range list.children {
+				if n.name == "Bucket" {
+					names = append(names, n.textOf("Name"))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if next == "" {
+			return names, nil
+		}
+		if len(names) == before || next == token {
+			return nil, &oms.Error{Op: c.op, Kind: oms.Listing, Code: codeListingLoop, Err: errMarker}
+		}
+		token = next
+	}
+}
+
+// Location implements storage.BucketLister. It asks HEAD first, whose answer names the region even when the
+// request went to the wrong one, then GET ?location in the shapes of S3 and of OBS.
+func (b *Bucket) Location(ctx context.Context) (string, error) {
+	c := &call{op: "head bucket", method: http.MethodHead, on: onBucket}
+	resp, err := b.head(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	if region := b.regionIn(resp.Header); region != "" {
+		return b.plainRegion(region), nil
+	}
+	if !success(resp.StatusCode) {
+		return "", b.answerFailed(c, resp.StatusCode, resp.Header, answerError{})
+	}
+	return b.askLocation(ctx)
+}
+
+// head sends a HEAD request and returns the answer whatever its status.
+func (b *Bucket) head(ctx context.Context, c *call) (*http.Response, error) {
+	if b.name == "" {
+		return nil, c.errorf(oms.Invalid, "", "no bucket is named")
+	}
+	resp, err := b.opts.Transport.RoundTrip(b.request(ctx, c, nil))
+	if err != nil {
+		return nil, transportFailed(ctx, c, err)
+	}
+	closeBody(resp.Body)
+	return resp, nil
+}
+
+// askLocation reads GET ?location: <LocationConstraint>id</LocationConstraint>, or <Location> at any place.
+func (b *Bucket) askLocation(ctx context.Context) (string, error) {
+	c := &call{op: "get bucket location", method: http.MethodGet, on: onBucket, query: query(nil).add("location", "")}
+	var region string
+	err := b.tree(ctx, c, "", func(_ http.Header, root *node) error {
+		n := root.find("LocationConstraint")
+		if n == nil {
+			n = root.find("Location")
+		}
+		if n == nil {
+			return errors.New("the answer holds no location")
+		}
+		region = string(bytes.TrimSpace(n.text))
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	switch region {
+	case "":
+		return b.quirks.emptyLocation, nil
+	case "EU": // the name that AWS gave Ireland when there was one region in Europe
+		return "eu-west-1", nil
+	}
+	return b.plainRegion(region), nil
+}
+
+func (b *Bucket) plainRegion(region string) string {
+	return strings.TrimPrefix(region, b.quirks.locationPrefix)
+}
+
+// CheckBucket implements storage.BucketLister. oms.Invalid when the bucket is in another region, which the message
+// names.
+func (b *Bucket) CheckBucket(ctx context.Context) error {
+	_, err := b.doEmpty(ctx, &call{op: "head bucket", method: http.MethodHead, on: onBucket})
+	return err
+}

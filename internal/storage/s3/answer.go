@@ -1,0 +1,99 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// keptBuffer is the largest buffer that is used again.
+const keptBuffer = mib
+
+var errXMLBody = errors.New("more than 16 MiB")
+
+// buffers keeps byte slices for XML answers.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	p := make([]byte, 0, 32*kib)
+	return &p
+}
+
+func (b *buffers) put(p *[]byte) {
+	if cap(*p) <= keptBuffer {
+		b.pool.Put(p)
+	}
+}
+
+// readAll reads r into dst, at most limit bytes; errXMLBody when there are more.
+func readAll(dst []byte, r io.Reader, limit int) ([]byte, error) {
+	dst = dst[:0]
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst) > limit:
+			return dst, errXMLBody
+		case errors.Is(err, io.EOF):
+			return dst, nil
+		case err != nil:
+			return dst, err
+		}
+	}
+}
+
+// document sends c and hands the body of the answer to use, which must not keep it. What use returns is wrapped
+// as an error of the given kind and code.
+func (b *Bucket) document(ctx context.Context, c *call, kind oms.Kind, code string, use func(http.Header, []byte) error) error {
+	resp, err := b.do(ctx, c)
+	if err != nil {
+		return err
+	}
+	buf := b.bufs.get()
+	defer b.bufs.put(buf)
+	*buf, err = readAll(*buf, resp.Body, maxXMLBody)
+	if err != nil {
+		_ = resp.Body.Close() // the connection is of no more use
+		if errors.Is(err, errXMLBody) {
+			return &oms.Error{Op: c.op, Key: c.key, Kind: kind, Code: code, Err: err}
+		}
+		return transportFailed(ctx, c, err)
+	}
+	closeBody(resp.Body)
+	if err := use(resp.Header, *buf); err != nil {
+		if e, ok := errors.AsType[*oms.Error](err); ok {
+			return e
+		}
+		return &oms.Error{Op: c.op, Key: c.key, Kind: kind, Code: code, Err: err}
+	}
+	return nil
+}
+
+// tree sends c and hands the answer's document to use. An <Error> in a successful answer is an error like any
+// other (rule D7), and so is a root that is not wanted; a document that cannot be read is oms.Transient, because
+// nobody knows what happened.
+func (b *Bucket) tree(ctx context.Context, c *call, want string, use func(http.Header, *node) error) error {
+	return b.document(ctx, c, oms.Transient, codeBadAnswer, func(hdr http.Header, body []byte) error {
+		root, err := parseTree(body)
+		if err != nil {
+			return err
+		}
+		if root.name == "Error" {
+			return b.answerFailed(c, http.StatusInternalServerError, hdr, parseError(body))
+		}
+		if want != "" && root.name != want {
+			return errors.New("the answer is no " + want)
+		}
+		return use(hdr, root)
+	})
+}

@@ -1,0 +1,92 @@
+package s3
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+)
+
+// maxKeys is what S3 returns on a page at most.
+const maxKeys = 1000
+
+// List implements storage.Reader. One request; a key equal to opts.After at the start of the page, which some
+// stores return, is dropped. Errors of kind oms.Listing carry the code LISTING_ERROR or LISTING_LOOP.
+func (b *Bucket) List(ctx context.Context, opts storage.ListOptions) (storage.Page, error) {
+	c := &call{op: "list objects", method: http.MethodGet, on: onBucket, query: b.listQuery(opts)}
+	var raw rawPage
+	err := b.document(ctx, c, oms.Listing, codeListing, func(_ http.Header, body []byte) (err error) {
+		raw, err = parsePage(body, cmp.Or(opts.Limit, maxKeys))
+		return err
+	})
+	if err != nil {
+		return storage.Page{}, err
+	}
+	next := raw.nextToken
+	if b.quirks.list == listV1 {
+		next = raw.nextMarker
+	}
+	return checkPage(storage.Page{Objects: raw.objects, Truncated: raw.truncated, Next: next}, opts)
+}
+
+func (b *Bucket) listQuery(opts storage.ListOptions) query {
+	q := make(query, 0, 128+len(opts.Prefix)+len(opts.After)+len(opts.Token))
+	v2 := b.quirks.list == listV2
+	if v2 && opts.Token != "" {
+		q = q.add("continuation-token", opts.Token)
+	}
+	if !b.quirks.rawKeys {
+		q = q.add("encoding-type", "url")
+	}
+	if v2 {
+		q = q.add("list-type", "2")
+	} else if marker := cmp.Or(opts.Token, opts.After); marker != "" {
+		q = q.add("marker", marker)
+	}
+	limit := maxKeys
+	if opts.Limit > 0 {
+		limit = min(opts.Limit, maxKeys)
+	}
+	q = q.add("max-keys", strconv.Itoa(limit))
+	if opts.Prefix != "" {
+		q = q.add("prefix", opts.Prefix)
+	}
+	if v2 && opts.Token == "" && opts.After != "" {
+		q = q.add("start-after", opts.After)
+	}
+	return q
+}
+
+// checkPage makes sure that a page can be trusted to be the next piece of the ordered key space: strictly
+// ascending, after the position asked for, within the prefix, and with a way on when more follows.
+func checkPage(p storage.Page, opts storage.ListOptions) (storage.Page, error) {
+	if len(p.Objects) > 0 && opts.After != "" && p.Objects[0].Key == opts.After {
+		p.Objects = p.Objects[1:]
+	}
+	last := opts.After
+	for i := range p.Objects {
+		key := p.Objects[i].Key
+		if key <= last {
+			return storage.Page{}, pageError(codeListing, key, "the keys are not in ascending order")
+		}
+		if !strings.HasPrefix(key, opts.Prefix) {
+			return storage.Page{}, pageError(codeListing, key, "the key does not start with the prefix asked for")
+		}
+		last = key
+	}
+	if p.Truncated && len(p.Objects) == 0 && (p.Next == "" || p.Next == opts.Token || p.Next == opts.After) {
+		return storage.Page{}, pageError(codeListingLoop, opts.After, "a page without objects says that more follow but not where")
+	}
+	if !p.Truncated {
+		p.Next = ""
+	}
+	return p, nil
+}
+
+func pageError(code, key, msg string) error {
+	return &oms.Error{Op: "list objects", Key: key, Kind: oms.Listing, Code: code, Msg: msg}
+}
