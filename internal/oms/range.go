@@ -78,3 +78,6 @@ type UploadedPart struct {
 	ETag   string
 	CRC32C uint32
 }
+
+// Ref returns the upload's name.
+func (u Upload) Ref() UploadRef { return UploadRef{TaskID: u.TaskID, Key: u.Key, UploadID: u.UploadID} }

@@ -1,0 +1,65 @@
+package transfer
+
+import (
+	"context"
+	"math/bits"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// MaxBuffer is the largest object part that travels in one buffer, in bytes; larger parts stream.
+const MaxBuffer = 64 << 20
+
+// minBuffer is the smallest buffer, in bytes.
+const minBuffer = 4 << 10
+
+// buffers hands out byte buffers within a budget and keeps those it gets back, at most the budget in sum, so that
+// large buffers do not become garbage.
+type buffers struct {
+	budget *semaphore.Weighted
+	limit  int64
+	mu     sync.Mutex
+	kept   int64
+	free   [bits.UintSize][][]byte // by power of two
+}
+
+func newBuffers(limit int64) *buffers {
+	limit = max(limit, MaxBuffer)
+	return &buffers{budget: semaphore.NewWeighted(limit), limit: limit}
+}
+
+func sizeClass(n int64) int { return bits.Len64(uint64(max(n, minBuffer) - 1)) }
+
+// get returns a buffer of n bytes, n at most MaxBuffer, waiting until the budget allows it.
+func (b *buffers) get(ctx context.Context, n int64) ([]byte, error) {
+	class := sizeClass(n)
+	if err := b.budget.Acquire(ctx, 1<<class); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l := b.free[class]; len(l) > 0 {
+		buf := l[len(l)-1]
+		b.free[class] = l[:len(l)-1]
+		b.kept -= 1 << class
+		return buf[:n], nil
+	}
+	return make([]byte, n, 1<<class), nil
+}
+
+// put takes a buffer back. Nobody may use it any more (rule C3).
+func (b *buffers) put(buf []byte) {
+	class := sizeClass(int64(cap(buf)))
+	b.mu.Lock()
+	for other := len(b.free) - 1; other >= 0 && b.kept+int64(cap(buf)) > b.limit; other-- { // make room: drop the largest
+		for len(b.free[other]) > 0 && b.kept+int64(cap(buf)) > b.limit {
+			b.free[other] = b.free[other][:len(b.free[other])-1]
+			b.kept -= 1 << other
+		}
+	}
+	b.free[class] = append(b.free[class], buf)
+	b.kept += 1 << class
+	b.mu.Unlock()
+	b.budget.Release(1 << class)
+}

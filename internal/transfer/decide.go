@@ -1,0 +1,76 @@
+package transfer
+
+import (
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+)
+
+// Action is what Decide wants done with an object.
+type Action uint8
+
+// The actions.
+const (
+	Copy         Action = iota + 1 // move it
+	Skip                           // leave the destination as it is
+	Own                            // the destination holds this task's own earlier copy: counts as migrated
+	CompareCRC64                   // ask both sides for their CRC64 first, see DecideCRC64
+)
+
+// Rules are what a decision depends on besides the two objects.
+type Rules struct {
+	Overwrite    oms.OverwriteMode
+	MigrateSince time.Time // zero: no limit
+	// OwnSince is the instant, by the destination's clock, from which equal objects are the task's own work; zero on a
+	// range that was never leased before, where nothing can be.
+	OwnSince time.Time
+}
+
+// Decide says what to do with src, given what the destination has under its key (nil: nothing). It is pure.
+// Instants are compared at whole seconds, the coarser resolution of the two sides (rule C7).
+func Decide(src storage.ListedObject, dst *storage.ListedObject, r Rules) Action {
+	if !r.MigrateSince.IsZero() && !src.ModTime.After(r.MigrateSince) {
+		return Skip
+	}
+	if dst == nil {
+		return Copy
+	}
+	newer := clampSeconds(src.ModTime) > clampSeconds(dst.ModTime)
+	same := src.Size == dst.Size && !newer
+	if same && !r.OwnSince.IsZero() && clampSeconds(dst.ModTime) >= clampSeconds(r.OwnSince) {
+		return Own
+	}
+	switch r.Overwrite {
+	case oms.NoOverwrite:
+		return Skip
+	case oms.FullOverwrite:
+		return Copy
+	case oms.OverwriteIfCRC64:
+		return CompareCRC64
+	case oms.OverwriteIfDifferent:
+	}
+	if same {
+		return Skip
+	}
+	return Copy
+}
+
+// DecideCRC64 decides for CRC64_COMPARISON_OVERWRITE when both objects are known in full: equal CRC64 values skip,
+// different ones copy, and where a side has none, size and last-modified decide (OMS v2, 6.4).
+func DecideCRC64(src, dst storage.Object) Action {
+	const kind = storage.SumCRC64ECMA
+	if src.Sums.Has&dst.Sums.Has&kind != 0 {
+		if src.Sums.CRC64ECMA == dst.Sums.CRC64ECMA && src.Size == dst.Size {
+			return Skip
+		}
+		return Copy
+	}
+	return Decide(src.ListedObject, &dst.ListedObject, Rules{Overwrite: oms.OverwriteIfDifferent})
+}
+
+// clampSeconds returns Unix seconds; absurd years (stores do send year 1 or 9999) are clamped to 1970 and 2200.
+func clampSeconds(t time.Time) int64 {
+	const year2200 = 7_258_118_400
+	return min(max(t.Unix(), 0), year2200)
+}

@@ -1,0 +1,333 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+)
+
+// Plan is what a job does: both buckets and the rules of the task.
+type Plan struct {
+	TaskID     int64
+	Generation int64
+	Owner      string // worker that holds the ranges
+	Spec       oms.TaskSpec
+	Src        storage.Reader
+	Dst        storage.Writer
+	Abilities  Abilities // of Dst, from Probe
+	// Epoch is the destination's clock when work on the task's space began: on a resumed range an equal object that is
+	// not older is the task's own work. Zero: unknown.
+	Epoch time.Time
+}
+
+// Journal makes progress durable. Package engine implements it with group commits.
+type Journal interface {
+	// Checkpoint queues a checkpoint and returns; it waits only while too much is queued. oms.Conflict says that the
+	// lease is lost: the range must be dropped.
+	Checkpoint(ctx context.Context, c oms.Checkpoint) error
+	// OpenUpload stores the upload and returns when it is durable. An empty UploadID states the intent to open one; it
+	// is closed once the upload itself is stored.
+	OpenUpload(ctx context.Context, u oms.Upload) error
+	// PartDone queues a proved part.
+	PartDone(ctx context.Context, p oms.PartDone) error
+	// CloseUpload queues the removal of an upload that is completed or aborted.
+	CloseUpload(ctx context.Context, ref oms.UploadRef) error
+	// Failures returns recorded failures of earlier runs after the key, in byte order, at most limit.
+	Failures(ctx context.Context, after string, limit int) ([]oms.Failure, error)
+}
+
+// Resources are shared by all jobs of a process.
+type Resources struct {
+	slots   *semaphore.Weighted // objects and parts in flight
+	buffers *buffers
+}
+
+// NewResources returns the bounds: slots objects and parts in flight (0 means 64), and memory bytes of buffers (0
+// means 64 MiB; at least one buffer of MaxBuffer).
+func NewResources(slots int, memory int64) *Resources {
+	if slots <= 0 {
+		slots = 64
+	}
+	return &Resources{slots: semaphore.NewWeighted(int64(slots)), buffers: newBuffers(memory)}
+}
+
+// Options tune a job; the zero value of each field is a default that works.
+type Options struct {
+	Workers  int           // most objects and parts of this job in flight; 0 means 64
+	Walkers  int           // most ranges listed at the same time; 0 means 8
+	Patience time.Duration // how long a store may be away before the job stops; 0 means 30 minutes
+	Stall    time.Duration // a request that moves less than 1 KiB/s for so long is cut off; 0 means 60 s
+	Logger   *slog.Logger  // required
+}
+
+// Stats are a snapshot of a running job.
+type Stats struct {
+	Found, FoundBytes int64             // objects listed by this job since it began
+	Moved             int64             // bytes read from the source since it began
+	InFlight          int               // objects and parts being copied now
+	Listing           bool              // some range is still being listed
+	Proofs            [ProofKinds]int64 // objects proved by this job, by Proof
+}
+
+// Stopped says that the job cannot go on for a reason that is no object's fault.
+type Stopped struct {
+	Side oms.Side
+	Err  error // its kind selects the reason, see oms.ReasonOf
+}
+
+// Error implements error.
+func (s *Stopped) Error() string {
+	if s.Side == oms.Source {
+		return "source: " + s.Err.Error()
+	}
+	return "destination: " + s.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (s *Stopped) Unwrap() error { return s.Err }
+
+// Job moves the objects of one task's ranges in this process. Make it with New, use it for one Run.
+type Job struct {
+	plan    Plan
+	journal Journal
+	res     *Resources
+	opts    Options
+	limit   *limiter
+	queue   *queue
+	sides   [2]*health // source, destination
+	names   []string   // exact names of the task, sorted
+
+	ctx    context.Context //nolint:containedctx // the context of Run, for work that outlives the worker that began it
+	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex
+	cond    sync.Cond // signalled when spans change
+	waiting []*span   // not yet taken by a walker
+	live    []*span   // being walked
+	seq     int64     // highest Seq of the task's ranges
+	full    int       // steals that found objects
+	empty   int       // steals that found none
+	uploads map[string]oms.Upload
+	checked [2]verdict
+
+	found, foundBytes, moved, inFlight atomic.Int64
+	proofs                             [ProofKinds]atomic.Int64
+	open                               sync.WaitGroup // objects handed out
+}
+
+// verdict is the outcome of the last check of a bucket.
+type verdict struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+// New returns a job. The limit is none until SetLimit.
+func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
+	if opts.Workers <= 0 {
+		opts.Workers = 64
+	}
+	if opts.Walkers <= 0 {
+		opts.Walkers = 8
+	}
+	if opts.Patience <= 0 {
+		opts.Patience = 30 * time.Minute
+	}
+	if opts.Stall <= 0 {
+		opts.Stall = time.Minute
+	}
+	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers)}
+	j.cond.L = &j.mu
+	j.sides[0] = newHealth(oms.Source, opts.Patience, func(ctx context.Context) error {
+		_, err := plan.Src.List(ctx, storage.ListOptions{Limit: 1})
+		return err
+	})
+	j.sides[1] = newHealth(oms.Destination, opts.Patience, func(ctx context.Context) error {
+		_, err := plan.Dst.List(ctx, storage.ListOptions{Prefix: plan.Spec.Dst.SavePrefix, Limit: 1})
+		return err
+	})
+	_, j.names = plan.Spec.Selection()
+	return j
+}
+
+func (j *Job) health(side oms.Side) *health {
+	if side == oms.Source {
+		return j.sides[0]
+	}
+	return j.sides[1]
+}
+
+// SetLimit bounds what the job reads from the source, in bytes per second; 0 means no limit. It acts at once.
+func (j *Job) SetLimit(bytesPerSecond int64) { j.limit.set(bytesPerSecond) }
+
+// Stats returns a snapshot. It may be called at any time.
+func (j *Job) Stats() Stats {
+	j.mu.Lock()
+	listing := len(j.waiting)+len(j.live) > 0
+	j.mu.Unlock()
+	s := Stats{
+		Found: j.found.Load(), FoundBytes: j.foundBytes.Load(), Moved: j.moved.Load(),
+		InFlight: int(j.inFlight.Load()), Listing: listing,
+	}
+	for i := range s.Proofs {
+		s.Proofs[i] = j.proofs[i].Load()
+	}
+	return s
+}
+
+// Run works on the ranges, which this process has leased, until they are done; uploads are those that earlier runs
+// left open. It returns nil when all ranges, and those cut off them, are done and reported to the journal; the cause
+// of ctx when that ended, as soon as requests in flight have been cut off; a *Stopped error for trouble that is no
+// object's fault. What finished before was reported.
+func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	j.mu.Lock()
+	j.ctx, j.cancel = ctx, cancel
+	j.adopt(ranges)
+	j.mu.Unlock()
+	if err := j.adoptUploads(ctx, uploads); err != nil {
+		return err
+	}
+	var watchers, workers errgroup.Group
+	watchCtx, stopWatching := context.WithCancel(ctx)
+	for _, h := range j.sides {
+		watchers.Go(func() error {
+			if err := h.run(watchCtx); err != nil {
+				cancel(err)
+			}
+			return nil
+		})
+	}
+	stopWaking := context.AfterFunc(ctx, func() { // walkers wait on a condition
+		j.mu.Lock()
+		j.cond.Broadcast()
+		j.mu.Unlock()
+		j.open.Add(-j.queue.close())
+	})
+	for range j.opts.Workers {
+		workers.Go(func() error {
+			j.work(ctx)
+			return nil
+		})
+	}
+	walkers, walkCtx := errgroup.WithContext(ctx)
+	for range j.opts.Walkers {
+		walkers.Go(func() error { return j.walk(walkCtx) })
+	}
+	err := walkers.Wait()
+	if err != nil {
+		cancel(err)
+	}
+	j.open.Wait()
+	j.open.Add(-j.queue.close())
+	stopWatching()
+	_ = workers.Wait()
+	_ = watchers.Wait()
+	stopWaking()
+	return outcomeOf(ctx, err)
+}
+
+// outcomeOf picks what ended the job first.
+func outcomeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if errors.Is(err, errLost) {
+		return errLost
+	}
+	return err
+}
+
+// work is one worker.
+func (j *Job) work(ctx context.Context) {
+	for {
+		u, large := j.queue.pop()
+		switch {
+		case large != nil:
+			go func() {
+				defer j.open.Done()
+				defer j.queue.uploadDone()
+				large.run(ctx)
+			}()
+		case u != nil:
+			j.runUnit(ctx, u)
+		default:
+			return
+		}
+	}
+}
+
+func (j *Job) runUnit(ctx context.Context, u unit) {
+	if _, object := u.(*item); object {
+		defer j.open.Done()
+	}
+	if j.res.slots.Acquire(ctx, 1) != nil {
+		return
+	}
+	defer j.res.slots.Release(1)
+	j.inFlight.Add(1)
+	defer j.inFlight.Add(-1)
+	u.run(ctx)
+}
+
+// stop ends the job for trouble of a side that is no object's fault, and returns the error to pass on.
+func (j *Job) stop(side oms.Side, err error) error {
+	stopped := &Stopped{Side: side, Err: err}
+	j.cancel(stopped)
+	return stopped
+}
+
+// noteErr ends the job when a report to the journal failed: what is not stored must be done again.
+func (j *Job) noteErr(err error) {
+	if err != nil {
+		j.cancel(err)
+	}
+}
+
+// stopping reports whether the job is ending before its work is done.
+func (j *Job) stopping() bool { return j.ctx.Err() != nil }
+
+// verdictLife is how long the outcome of a bucket check answers for further objects.
+const verdictLife = 2 * time.Second
+
+// checkBucket asks the bucket itself after an object was refused: nil means that the bucket is fine and the refusal
+// was the object's own.
+func (j *Job) checkBucket(ctx context.Context, side oms.Side) error {
+	v := &j.checked[side-oms.Source]
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if time.Since(v.at) < verdictLife {
+		return v.err
+	}
+	check := j.sides[0].ping
+	if side == oms.Destination {
+		check = j.tryWrite
+	}
+	err := check(ctx)
+	if !systemic(oms.KindOf(err)) {
+		err = nil
+	}
+	v.at, v.err = time.Now(), err
+	return err
+}
+
+// tryWrite writes and deletes a tiny object in the task's own folder.
+func (j *Job) tryWrite(ctx context.Context) error {
+	key := "oms/probe/" + itoa(j.plan.TaskID)
+	_, err := j.plan.Dst.Put(ctx, storage.PutRequest{Key: key, Body: strings.NewReader(probeBody), Size: int64(len(probeBody))})
+	if err != nil {
+		return err
+	}
+	return j.plan.Dst.Delete(ctx, key)
+}

@@ -1,0 +1,366 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+)
+
+// Sizes of the data path in bytes.
+const (
+	maxSingle = 8 << 20   // objects up to here travel in one buffer and one request
+	readChunk = 256 << 10 // read at once: larger brings nothing more
+)
+
+// Bounds of starting over.
+const (
+	maxRestarts = 3 // an object that keeps changing, or whose upload keeps vanishing
+	maxCorrupt  = 3 // writes of the same bytes that the destination holds wrong
+)
+
+// item is one object to copy. It lies in its batch.
+type item struct {
+	job   *Job
+	batch *batch
+	obj   storage.ListedObject
+	stat  bool         // the listing of both sides is unknown: ask them first (named objects, failed objects)
+	crc64 bool         // compare the CRC64 of both sides first
+	prior *oms.Failure // the failure that is retried; nil on first attempts
+}
+
+func (it *item) large() bool { return it.obj.Size > maxSingle && !it.stat }
+
+// outcome is what became of an item.
+type outcome struct {
+	action Action
+	moved  int64 // bytes sent to the destination that count
+	err    error
+	code   string // of the failed list, when err is set
+}
+
+// run copies the object and books the outcome.
+func (it *item) run(ctx context.Context) {
+	if o, requeued := it.guarded(ctx); !requeued {
+		it.settle(ctx, o)
+	}
+}
+
+// guarded processes the object; a panic fails the object, not the process (rule C5).
+func (it *item) guarded(ctx context.Context) (o outcome, requeued bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			it.job.opts.Logger.ErrorContext(ctx, "panic while an object was copied",
+				"task_id", it.job.plan.TaskID, "key", oms.Clean(it.obj.Key), "panic", fmt.Sprint(p))
+			o = outcome{err: &oms.Error{Op: "copy", Key: it.obj.Key, Kind: oms.Other, Msg: "internal error"}, code: oms.FailGet}
+		}
+	}()
+	return it.process(ctx)
+}
+
+// process decides where the listing could not, and copies. An object that turns out to be large goes back to the
+// queue, since a worker must not wait for parts.
+func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
+	if it.stat || it.crc64 {
+		action, o := it.inspect(ctx)
+		if o.err != nil || action != Copy {
+			return o, false
+		}
+		waits := it.stat && it.obj.Size > maxSingle
+		it.stat, it.crc64 = false, false
+		if waits {
+			it.job.open.Add(1)
+			if it.job.queue.requeue(it) {
+				return outcome{}, true
+			}
+			it.job.open.Done()
+			return failed(oms.FailUpload, errClosed), false
+		}
+	}
+	return it.copy(ctx), false
+}
+
+// copy moves the object, again from the start when it changed meanwhile.
+func (it *item) copy(ctx context.Context) outcome {
+	if len(it.job.plan.Spec.Dst.DestinationKey(it.obj.Key)) > maxKey {
+		return failed(oms.FailName, &oms.Error{
+			Op: "copy", Key: it.obj.Key, Kind: oms.Unsupported,
+			Msg: "the destination key would be longer than " + strconv.Itoa(maxKey) + " bytes",
+		})
+	}
+	for restart := 1; ; restart++ {
+		var o outcome
+		if it.obj.Size > maxSingle {
+			o = it.copyLarge(ctx)
+		} else {
+			o = it.copySmall(ctx)
+		}
+		if oms.KindOf(o.err) != oms.Changed || restart > maxRestarts {
+			return o
+		}
+		// The source object is another one than was listed: take it as it is now.
+		if o := it.refresh(ctx); o.err != nil {
+			return o
+		}
+	}
+}
+
+// maxKey is the longest key that every store takes, in bytes.
+const maxKey = 1024
+
+func failed(code string, err error) outcome { return outcome{err: err, code: code} }
+
+// refresh asks the source for the object's present size and ETag.
+func (it *item) refresh(ctx context.Context) outcome {
+	obj, err := it.statSource(ctx)
+	if err != nil {
+		return failed(sourceCode(err, oms.FailGetMeta), err)
+	}
+	it.obj = obj.ListedObject
+	return outcome{}
+}
+
+func (it *item) statSource(ctx context.Context) (obj storage.Object, err error) {
+	err = it.job.retry(ctx, oms.Source, func(ctx context.Context, _ *watch) error {
+		obj, err = it.job.plan.Src.Stat(ctx, it.obj.Key)
+		return err
+	})
+	return obj, err
+}
+
+// sourceCode returns the failed list's code for an error of the source.
+func sourceCode(err error, code string) string {
+	switch oms.KindOf(err) {
+	case oms.NotFound:
+		return oms.FailMissing
+	case oms.Archived:
+		return oms.FailArchived
+	case oms.Other, oms.Invalid, oms.Conflict, oms.Denied, oms.Throttled, oms.Transient, oms.Changed, oms.Corrupt,
+		oms.Unsupported, oms.NoBucket, oms.Full, oms.Listing:
+	}
+	return code
+}
+
+// inspect asks both sides about the object and decides.
+func (it *item) inspect(ctx context.Context) (Action, outcome) {
+	src, err := it.statSource(ctx)
+	if err != nil {
+		return Copy, failed(sourceCode(err, oms.FailGetMeta), err)
+	}
+	it.obj = src.ListedObject
+	var dst storage.Object
+	err = it.job.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) error {
+		dst, err = it.job.plan.Dst.Stat(ctx, it.job.plan.Spec.Dst.DestinationKey(it.obj.Key))
+		return err
+	})
+	listed := &dst.ListedObject
+	switch {
+	case oms.KindOf(err) == oms.NotFound:
+		listed = nil
+	case err != nil:
+		return Copy, failed(oms.FailGetDstMeta, err)
+	}
+	action := Decide(it.obj, listed, it.job.rules(it.batch.span))
+	if action == CompareCRC64 {
+		action = DecideCRC64(src, dst)
+	}
+	return action, outcome{action: action}
+}
+
+// copySmall moves an object of at most maxSingle bytes through one buffer.
+func (it *item) copySmall(ctx context.Context) outcome {
+	j := it.job
+	size := it.obj.Size
+	buf, err := j.res.buffers.get(ctx, size)
+	if err != nil {
+		return failed(oms.FailGet, err)
+	}
+	defer j.res.buffers.put(buf)
+	var obj storage.Object
+	ev := evidence{bytes: buf}
+	err = j.retry(ctx, oms.Source, func(ctx context.Context, w *watch) error {
+		c, err := j.plan.Src.Open(ctx, it.obj.Key, storage.OpenOptions{Size: size})
+		if err != nil {
+			return err
+		}
+		defer c.Body.Close()
+		if c.Size != size {
+			return &oms.Error{Op: "get object", Key: it.obj.Key, Kind: oms.Changed, Msg: "its size is not the one listed"}
+		}
+		obj = c.Object
+		ev.crc, err = j.fill(ctx, w, c.Body, buf)
+		return err
+	})
+	if err == nil && obj.Sums.Has&storage.SumCRC32C != 0 && obj.Sums.CRC32C != ev.crc {
+		err = corrupt("the bytes read differ from the source's own CRC32C")
+	}
+	if err != nil {
+		return failed(sourceCode(err, oms.FailGet), err)
+	}
+	if !obj.Encrypted && looksLikeMD5(obj.ETag) {
+		ev.srcETag = obj.ETag
+	}
+	return it.put(ctx, obj, &ev)
+}
+
+// put writes a whole object from its buffer until the destination proves that it holds it.
+func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) outcome {
+	j := it.job
+	key := j.plan.Spec.Dst.DestinationKey(it.obj.Key)
+	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: j.attrs(obj), Sums: ev.sums(j.plan.Abilities)}
+	for try := 1; ; try++ {
+		var w storage.Written
+		err := j.retry(ctx, oms.Destination, func(ctx context.Context, wt *watch) (err error) {
+			req.Body = watchedReader{bytes.NewReader(ev.bytes), wt}
+			w, err = j.plan.Dst.Put(ctx, req)
+			return err
+		})
+		code := oms.FailUpload
+		if err == nil {
+			code = oms.FailConsistency
+			err = j.prove(ctx, key, ev, w, req.Sums)
+		}
+		if err == nil {
+			return outcome{action: Copy, moved: req.Size}
+		}
+		if oms.KindOf(err) != oms.Corrupt || try >= maxCorrupt {
+			return failed(code, err)
+		}
+	}
+}
+
+// prove makes sure that the destination holds the bytes of ev as the object key.
+func (j *Job) prove(ctx context.Context, key string, ev *evidence, w storage.Written, sent storage.Sums) error {
+	proof, err := ev.judge(j.plan.Abilities, w, sent)
+	if err != nil {
+		return err
+	}
+	if proof == ProofKinds {
+		proof = ProvedReadBack
+		if err := j.readBack(ctx, key, int64(len(ev.bytes)), ev.crc); err != nil {
+			return err
+		}
+	}
+	j.proofs[proof].Add(1)
+	return nil
+}
+
+// read reads exactly len(buf) bytes, within the bandwidth limit, and returns their CRC32C.
+func (j *Job) read(ctx context.Context, w *watch, r io.Reader, buf []byte) (crc uint32, err error) {
+	for n := 0; n < len(buf); {
+		want := min(len(buf)-n, readChunk)
+		if j.limit.rate.Load() > 0 {
+			want = j.limit.chunk(want)
+			if err := w.hold(func() error { return j.limit.wait(ctx, want) }); err != nil {
+				return 0, err
+			}
+		}
+		k, err := r.Read(buf[n : n+want])
+		j.limit.giveBack(want - k)
+		crc = crc32.Update(crc, castagnoli, buf[n:n+k])
+		n += k
+		j.moved.Add(int64(k))
+		w.moved.Add(int64(k))
+		if n == len(buf) {
+			break
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return 0, readError(err)
+		}
+	}
+	return crc, nil
+}
+
+// fill reads exactly len(buf) bytes, after which the body must end, and returns their CRC32C.
+func (j *Job) fill(ctx context.Context, w *watch, r io.Reader, buf []byte) (uint32, error) {
+	crc, err := j.read(ctx, w, r, buf)
+	if err != nil {
+		return 0, err
+	}
+	var extra [1]byte
+	if k, err := r.Read(extra[:]); k > 0 {
+		return 0, &oms.Error{Op: "read body", Kind: oms.Corrupt, Msg: "the source sends more bytes than it said"}
+	} else if err != nil && !errors.Is(err, io.EOF) {
+		return 0, readError(err)
+	}
+	return crc, nil
+}
+
+// readError gives an unclassified read error a kind: the connection broke.
+func readError(err error) error {
+	if oms.KindOf(err) != oms.Other || oms.Canceled(err) {
+		return err
+	}
+	return &oms.Error{Op: "read body", Kind: oms.Transient, Err: err}
+}
+
+// attrs returns what travels with an object (OMS v2, 6.6 and 6.7).
+func (j *Job) attrs(obj storage.Object) storage.Attrs {
+	src := obj.Attrs
+	a := storage.Attrs{ContentType: src.ContentType, ContentEncoding: src.ContentEncoding}
+	if j.plan.Spec.MigrateMetadata {
+		a = src
+	}
+	a.StorageClass = ""
+	if j.plan.Spec.StorageClassSent {
+		a.StorageClass = storageClass(j.plan.Spec.StoragePolicy, obj.StorageClass)
+	}
+	return a
+}
+
+// settle books the outcome in the item's batch and acknowledges what became contiguous. An object that did not end
+// because the job was stopped stays open: it is done again from the checkpoint.
+func (it *item) settle(ctx context.Context, o outcome) {
+	if o.err != nil && (ctx.Err() != nil || it.job.stopping()) {
+		return
+	}
+	b := it.batch
+	b.mu.Lock()
+	b.book(it, o, time.Now())
+	b.pending--
+	done := b.pending == 0
+	b.mu.Unlock()
+	if done {
+		it.job.noteErr(b.span.window.acknowledge(ctx, it.job.journal))
+	}
+}
+
+// book adds the outcome to the batch's counters. The batch is locked.
+func (b *batch) book(it *item, o outcome, now time.Time) {
+	size := it.obj.Size
+	var d oms.Counters
+	if p := it.prior; p != nil { // it is counted as listed and failed already
+		d.ListedBytes, d.Failed, d.FailedBytes = size-p.Size, -1, -p.Size
+	} else {
+		d.Listed, d.ListedBytes = 1, size
+	}
+	switch {
+	case o.err != nil:
+		d.Failed++
+		d.FailedBytes += size
+		b.failures = append(b.failures, oms.Failure{
+			TaskID: it.job.plan.TaskID, Key: it.obj.Key, Size: size, Kind: oms.KindOf(o.err), Code: o.code,
+			Message: oms.Clean(o.err.Error()), At: now.UnixMilli(),
+		})
+	case o.action == Skip:
+		d.Skipped, d.SkippedBytes = 1, size
+	default:
+		d.Migrated, d.MigratedBytes, d.MovedBytes = 1, size, o.moved
+	}
+	if it.prior != nil && o.err == nil {
+		b.resolved = append(b.resolved, it.obj.Key)
+	}
+	b.delta = b.delta.Add(d)
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,231 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"hash/crc32"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+)
+
+// Abilities are what a destination's answers prove; see Probe.
+type Abilities struct {
+	CRC32C  bool      // refuses a write whose x-amz-checksum-crc32c is wrong
+	MD5     bool      // refuses a write whose Content-MD5 is wrong
+	ETagMD5 bool      // the ETag of a single write is the MD5 of its bytes
+	Now     time.Time // the store's clock at the probe, whole seconds
+}
+
+// Proof is the evidence that a copy is right (rule D1).
+type Proof uint8
+
+// The kinds of proof, from the store's own checks to reading the copy back.
+const (
+	ProvedCRC32C Proof = iota
+	ProvedMD5
+	ProvedReadBack
+	ProofKinds // number of kinds
+)
+
+// String returns the name used in reports and metrics.
+func (p Proof) String() string {
+	return [...]string{"crc32c", "md5", "read_back", "none"}[min(p, ProofKinds)]
+}
+
+// probeBody is what a probe writes for an instant.
+const probeBody = "openoms: tells whether this store checks what it is sent\n"
+
+// Probe finds out what proves a write to dst: it offers a tiny object under key with a wrong checksum (a store that
+// checks refuses it), then writes it rightly and deletes it. It returns a *Stopped error when the destination cannot
+// be written to.
+func Probe(ctx context.Context, dst storage.Writer, key string) (Abilities, error) {
+	var ab Abilities
+	body := []byte(probeBody)
+	good := storage.Sums{Has: storage.SumCRC32C | storage.SumMD5, CRC32C: crc32.Checksum(body, castagnoli), MD5: md5.Sum(body)}
+	var err error
+	if ab.CRC32C, err = refuses(ctx, dst, key, storage.Sums{Has: storage.SumCRC32C, CRC32C: ^good.CRC32C}); err != nil {
+		return ab, &Stopped{Side: oms.Destination, Err: err}
+	}
+	if ab.MD5, err = refuses(ctx, dst, key, storage.Sums{Has: storage.SumMD5}); err != nil {
+		return ab, &Stopped{Side: oms.Destination, Err: err}
+	}
+	var w storage.Written
+	err = persist(ctx, func(ctx context.Context) error {
+		w, err = dst.Put(ctx, storage.PutRequest{Key: key, Body: bytes.NewReader(body), Size: int64(len(body))})
+		return err
+	})
+	if err != nil {
+		return ab, &Stopped{Side: oms.Destination, Err: err}
+	}
+	ab.ETagMD5 = !w.Encrypted && strings.EqualFold(w.ETag, hex.EncodeToString(good.MD5[:]))
+	ab.Now = w.Date.Truncate(time.Second)
+	// Keys that may write but not delete are enough for a migration: a probe that stays behind harms nobody.
+	if err := dst.Delete(ctx, key); err != nil && ctx.Err() != nil {
+		return ab, context.Cause(ctx)
+	}
+	return ab, nil
+}
+
+// refuses reports whether dst refuses the probe when it is sent with the wrong checksum. A store that does not
+// understand the header at all counts as not checking.
+func refuses(ctx context.Context, dst storage.Writer, key string, wrong storage.Sums) (refused bool, err error) {
+	body := []byte(probeBody)
+	err = persist(ctx, func(ctx context.Context) error {
+		_, err := dst.Put(ctx, storage.PutRequest{Key: key, Body: bytes.NewReader(body), Size: int64(len(body)), Sums: wrong})
+		return err
+	})
+	switch oms.KindOf(err) {
+	case oms.Corrupt:
+		return true, nil
+	case oms.Invalid, oms.Unsupported:
+		return false, nil
+	case oms.Other, oms.NotFound, oms.Conflict, oms.Denied, oms.Throttled, oms.Transient, oms.Archived, oms.Changed,
+		oms.NoBucket, oms.Full, oms.Listing:
+	}
+	return false, err
+}
+
+// persist tries a request that belongs to no job a few times.
+func persist(ctx context.Context, f func(context.Context) error) error {
+	const tries = 6
+	for try := 1; ; {
+		opCtx, cancel := context.WithTimeout(ctx, time.Minute)
+		err := f(opCtx)
+		cancel()
+		try++
+		if err == nil || ctx.Err() != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+		if !oms.KindOf(err).Retryable() && !oms.Canceled(err) || try > tries {
+			return err
+		}
+		if err := sleep(ctx, backoff(try, err)); err != nil {
+			return err
+		}
+	}
+}
+
+// evidence is what is known about bytes that were read from the source and are, or were, written.
+type evidence struct {
+	crc     uint32
+	bytes   []byte // the bytes themselves; nil when they streamed, then md5 is set
+	md5     *[md5.Size]byte
+	srcETag string // ETag of the source object if these bytes are the whole object; may be an MD5
+}
+
+func (e *evidence) sum() *[md5.Size]byte {
+	if e.md5 == nil {
+		sum := md5.Sum(e.bytes)
+		e.md5 = &sum
+	}
+	return e.md5
+}
+
+// sums returns the checksums to send with a write so that the destination checks it.
+func (e *evidence) sums(ab Abilities) storage.Sums {
+	switch {
+	case e.bytes == nil: // not known before the bytes have passed
+		return storage.Sums{}
+	case ab.CRC32C:
+		return storage.Sums{Has: storage.SumCRC32C, CRC32C: e.crc}
+	case ab.MD5 && !ab.ETagMD5:
+		return storage.Sums{Has: storage.SumMD5, MD5: *e.sum()}
+	}
+	return storage.Sums{}
+}
+
+// judge says what the answer to a write proves. Without proof it returns ProofKinds: the copy must be read back. An
+// answer that contradicts the evidence is oms.Corrupt.
+func (e *evidence) judge(ab Abilities, w storage.Written, sent storage.Sums) (Proof, error) {
+	if w.Sums.Has&storage.SumCRC32C != 0 {
+		if w.Sums.CRC32C != e.crc {
+			return ProofKinds, corrupt("the store reports another CRC32C than that of the bytes sent")
+		}
+		return ProvedCRC32C, nil
+	}
+	switch {
+	case sent.Has&storage.SumCRC32C != 0:
+		return ProvedCRC32C, nil
+	case sent.Has&storage.SumMD5 != 0:
+		return ProvedMD5, nil
+	case !ab.ETagMD5 || w.Encrypted || !looksLikeMD5(w.ETag):
+		return ProofKinds, nil
+	case strings.EqualFold(w.ETag, e.srcETag), strings.EqualFold(w.ETag, hex.EncodeToString(e.sum()[:])):
+		return ProvedMD5, nil
+	}
+	return ProofKinds, corrupt("the store's ETag is not the MD5 of the bytes sent")
+}
+
+func corrupt(msg string) error {
+	return &oms.Error{Op: "verify", Kind: oms.Corrupt, Msg: msg}
+}
+
+// looksLikeMD5 reports whether an ETag has the form of an MD5 in hex.
+func looksLikeMD5(etag string) bool {
+	if len(etag) != 2*md5.Size {
+		return false
+	}
+	_, err := hex.DecodeString(etag)
+	return err == nil
+}
+
+// multipartETag returns the ETag that S3 gives an object made of these parts, "" when a part's ETag is no MD5.
+func multipartETag(parts []storage.Part) string {
+	h := md5.New()
+	for _, p := range parts {
+		if !looksLikeMD5(p.ETag) {
+			return ""
+		}
+		sum, err := hex.DecodeString(p.ETag)
+		if err != nil {
+			return ""
+		}
+		h.Write(sum)
+	}
+	return hex.EncodeToString(h.Sum(nil)) + "-" + itoa(int64(len(parts)))
+}
+
+// readBack reads an object of the destination and compares its CRC32C and size. The bytes count against the
+// bandwidth limit.
+func (j *Job) readBack(ctx context.Context, key string, size int64, crc uint32) error {
+	buf, err := j.res.buffers.get(ctx, max(min(size, readChunk), 1))
+	if err != nil {
+		return err
+	}
+	defer j.res.buffers.put(buf)
+	return j.retry(ctx, oms.Destination, func(ctx context.Context, w *watch) error {
+		c, err := j.plan.Dst.Open(ctx, key, storage.OpenOptions{Size: size})
+		if err != nil {
+			return err
+		}
+		defer c.Body.Close()
+		var got uint32
+		var n int64
+		for {
+			if err := w.hold(func() error { return j.limit.wait(ctx, len(buf)) }); err != nil {
+				return err
+			}
+			k, err := c.Body.Read(buf)
+			j.limit.giveBack(len(buf) - k)
+			w.moved.Add(int64(k))
+			got, n = crc32.Update(got, castagnoli, buf[:k]), n+int64(k)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if n != size || got != crc {
+			return corrupt("what the destination holds differs from what was sent")
+		}
+		return nil
+	})
+}

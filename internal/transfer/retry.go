@@ -1,0 +1,154 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+)
+
+// maxTries bounds the attempts of one request; attempts while the store is away do not count.
+const maxTries = 10
+
+// errStalled cuts off a request that moves (almost) nothing.
+var errStalled = &oms.Error{Op: "transfer", Kind: oms.Transient, Code: "STALLED", Msg: "less than 1 KiB/s for too long"}
+
+// errLost says that another worker holds the range now.
+var errLost = &oms.Error{Op: "checkpoint", Kind: oms.Conflict, Msg: "the lease of the range is lost"}
+
+// backoff returns how long to wait before attempt try (from 2): full jitter between 50 ms and 100 ms doubled with
+// each try, at most 6.4 s; a store's own Retry-After wins.
+func backoff(try int, err error) time.Duration {
+	if d, ok := storage.RetryAfter(err); ok {
+		return d
+	}
+	const floor = 50 * time.Millisecond
+	ceil := 100 * time.Millisecond << min(try-1, 6)
+	return floor + rand.N(ceil-floor)
+}
+
+// retry runs f, which makes one request to the side, until it succeeds, fails for good or has been tried often
+// enough. f gets a context that is cut off when the request stalls, and tells the watch of its progress.
+func (j *Job) retry(ctx context.Context, side oms.Side, f func(context.Context, *watch) error) error {
+	h := j.health(side)
+	for try := 1; ; {
+		if err := h.wait(ctx); err != nil {
+			return err
+		}
+		err := j.once(ctx, f)
+		away := h.report(err)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !oms.KindOf(err).Retryable() {
+			return j.blame(ctx, side, err)
+		}
+		if !away {
+			try++
+		}
+		if try > maxTries {
+			return err
+		}
+		if err := sleep(ctx, backoff(try, err)); err != nil {
+			return err
+		}
+	}
+}
+
+// once runs f under a stall watch.
+func (j *Job) once(ctx context.Context, f func(context.Context, *watch) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := newWatch(j.opts.Stall, func() { cancel(errStalled) })
+	defer w.stop()
+	err := f(ctx, w)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(context.Cause(ctx), errStalled):
+		return errStalled
+	case oms.Canceled(err) && ctx.Err() == nil:
+		return &oms.Error{Op: "request", Kind: oms.Transient, Err: err} // a time-out below us
+	}
+	return err
+}
+
+// blame finds out whether an error that looks like an object's is the bucket's: then the job stops.
+func (j *Job) blame(ctx context.Context, side oms.Side, err error) error {
+	switch oms.KindOf(err) {
+	case oms.NoBucket, oms.Full, oms.Listing:
+		return j.stop(side, err)
+	case oms.Denied:
+		if verdict := j.checkBucket(ctx, side); verdict != nil {
+			return j.stop(side, verdict)
+		}
+	case oms.Other, oms.Invalid, oms.NotFound, oms.Conflict, oms.Throttled, oms.Transient, oms.Archived, oms.Changed,
+		oms.Corrupt, oms.Unsupported:
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// minProgress is the slowest transfer that is not a stall, in bytes per second.
+const minProgress = 1 << 10
+
+// watch cuts a request off that makes no progress. Time spent waiting for the bandwidth limit is not held against it.
+type watch struct {
+	moved   atomic.Int64
+	held    atomic.Bool // waiting for the limiter at some time in this period
+	holding atomic.Int32
+	timer   *time.Timer
+}
+
+func newWatch(period time.Duration, cut func()) *watch {
+	w := &watch{}
+	w.timer = time.AfterFunc(time.Hour, func() {
+		if w.moved.Swap(0) >= int64(period.Seconds()*minProgress) || w.held.Swap(w.holding.Load() > 0) {
+			w.timer.Reset(period)
+			return
+		}
+		cut()
+	})
+	w.timer.Reset(period) // set after w.timer, which the function reads
+	return w
+}
+
+func (w *watch) stop() { w.timer.Stop() }
+
+// hold runs f, during which no progress is expected.
+func (w *watch) hold(f func() error) error {
+	w.held.Store(true)
+	w.holding.Add(1)
+	defer w.holding.Add(-1)
+	return f()
+}
+
+// watchedReader tells the watch what is read through it.
+type watchedReader struct {
+	r io.Reader
+	w *watch
+}
+
+func (r watchedReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.w.moved.Add(int64(n))
+	return n, err
+}

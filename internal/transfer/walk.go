@@ -1,0 +1,397 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+)
+
+// Bounds of a batch: small, so that the checkpoint moves often even where objects are slow.
+const (
+	batchItems = 64
+	batchBytes = 8 << 20
+)
+
+// Bounds of cutting ranges.
+const (
+	minPagesToCut = 2 // a range that has not proved to be long is not cut
+	maxCutsAPage  = 2
+	cutTries      = 4
+	fullPage      = 500 // objects that make a thief's first page a success
+)
+
+// adopt takes the ranges that are not done. The job is locked.
+func (j *Job) adopt(ranges []oms.Range) {
+	for _, r := range ranges {
+		j.seq = max(j.seq, r.Seq)
+		if !r.Done {
+			j.waiting = append(j.waiting, newSpan(r))
+		}
+	}
+}
+
+// adoptUploads keeps the open uploads by key. An intent beside a stored upload of its key is settled.
+func (j *Job) adoptUploads(ctx context.Context, uploads []oms.Upload) error {
+	j.uploads = make(map[string]oms.Upload, len(uploads))
+	for _, u := range uploads {
+		if u.UploadID != "" {
+			j.uploads[u.Key] = u
+		}
+	}
+	for _, u := range uploads {
+		if u.UploadID != "" {
+			continue
+		}
+		if _, ok := j.uploads[u.Key]; !ok {
+			j.uploads[u.Key] = u
+		} else if err := j.journal.CloseUpload(ctx, u.Ref()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk is one walker: it takes spans, or cuts the tail off another walker's, until none is left.
+func (j *Job) walk(ctx context.Context) error {
+	for {
+		s, err := j.nextSpan(ctx)
+		if s == nil || err != nil {
+			return err
+		}
+		err = j.walkSpan(ctx, s)
+		j.mu.Lock()
+		j.live = slices.DeleteFunc(j.live, func(o *span) bool { return o == s })
+		j.cond.Broadcast()
+		j.mu.Unlock()
+		if err != nil && !errors.Is(err, errLost) {
+			return err
+		}
+	}
+}
+
+// nextSpan returns a span to walk: a waiting one, or a tail cut off a live one. It waits while others are listing and
+// nothing can be cut; nil means that all is listed.
+func (j *Job) nextSpan(ctx context.Context) (*span, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if len(j.waiting) > 0 {
+			s := j.waiting[0]
+			j.waiting = j.waiting[1:]
+			j.live = append(j.live, s)
+			return s, nil
+		}
+		if len(j.live) == 0 {
+			return nil, nil //nolint:nilnil // no span and no error: everything is listed
+		}
+		s, err := j.steal(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if s != nil {
+			j.live = append(j.live, s)
+			return s, nil
+		}
+		j.cond.Wait()
+	}
+}
+
+// steal cuts the tail off a live span, nil when none can be cut. The job is locked. Steals that find nothing are
+// bounded by those that do.
+func (j *Job) steal(ctx context.Context) (*span, error) {
+	if j.empty > j.full/4+j.opts.Walkers {
+		return nil, nil //nolint:nilnil // nothing to steal is no error
+	}
+	for _, victim := range j.live {
+		if s, err := j.cut(ctx, victim); s != nil || err != nil {
+			return s, err
+		}
+	}
+	return nil, nil //nolint:nilnil // nothing to steal is no error
+}
+
+// cut cuts victim's tail off if the victim has proved to be long. The job is locked.
+func (j *Job) cut(ctx context.Context, victim *span) (*span, error) {
+	victim.mu.Lock()
+	defer victim.mu.Unlock()
+	if victim.done || victim.r.Kind != oms.RangeKeys || victim.pages < minPagesToCut || victim.cuts >= maxCutsAPage || victim.tries >= cutTries {
+		return nil, nil //nolint:nilnil // not to be cut
+	}
+	victim.cuts++
+	victim.tries++
+	at := splitPoint(victim.r.Cur, victim.r.End, victim.r.Prefix, victim.first, victim.r.Cur, victim.tries)
+	if at == "" {
+		return nil, nil //nolint:nilnil // no room for a cut
+	}
+	j.seq++
+	if err := victim.window.cut(ctx, j.journal, oms.RangeTail{At: at, Seq: j.seq}); err != nil {
+		return nil, err
+	}
+	r := victim.r
+	r.Seq, r.Token, r.Start, r.Cur, r.Counters = j.seq, 1, at, at, oms.Counters{}
+	victim.r.End = at
+	thief := newSpan(r)
+	thief.victim, thief.resumed = victim, victim.resumed
+	return thief, nil
+}
+
+// credit books the first page of a thief: whether the cut was worth it, and, if the page was full, that the victim
+// may be cut again.
+func (j *Job) credit(s *span, found int) {
+	victim := s.victim
+	if victim == nil {
+		return
+	}
+	s.victim = nil
+	j.mu.Lock()
+	if found > 0 {
+		j.full++
+	} else {
+		j.empty++
+	}
+	j.mu.Unlock()
+	if found >= fullPage {
+		victim.mu.Lock()
+		victim.tries = 0
+		victim.mu.Unlock()
+	}
+}
+
+// walkSpan lists a span and hands out its objects.
+func (j *Job) walkSpan(ctx context.Context, s *span) error {
+	defer s.finish()
+	var err error
+	switch s.r.Kind {
+	case oms.RangeKeys:
+		err = j.walkKeys(ctx, s)
+	case oms.RangeNames:
+		err = j.walkNames(ctx, s)
+	case oms.RangeFailures:
+		err = j.walkFailures(ctx, s)
+	default:
+		err = &oms.Error{Op: "walk range", Kind: oms.Unsupported, Msg: "ranges of kind " + string(s.r.Kind) + " are not known"}
+	}
+	if err != nil {
+		return err
+	}
+	s.finish()
+	return s.window.end(ctx, j.journal)
+}
+
+// listing returns a function that lists one side with retries.
+func (j *Job) listing(side oms.Side, r storage.Reader) func(context.Context, storage.ListOptions) (storage.Page, error) {
+	return func(ctx context.Context, o storage.ListOptions) (page storage.Page, err error) {
+		err = j.retry(ctx, side, func(ctx context.Context, _ *watch) error {
+			page, err = r.List(ctx, o)
+			return err
+		})
+		if _, stopped := errors.AsType[*Stopped](err); err != nil && !stopped && ctx.Err() == nil {
+			err = j.stop(side, err) // without a listing nothing can be decided (rule D9)
+		}
+		return page, err
+	}
+}
+
+// walkKeys merges the listings of both sides over the span.
+func (j *Job) walkKeys(ctx context.Context, s *span) error {
+	save := j.plan.Spec.Dst.SavePrefix
+	src := newCursor(j.listing(oms.Source, j.plan.Src), s.r.Prefix, s.r.Cur)
+	defer src.close()
+	dst := newJoiner(newCursor(j.listing(oms.Destination, j.plan.Dst), save+s.r.Prefix, afterKey(save, s.r)), save)
+	defer dst.cursor.close()
+	for {
+		page, err := src.next(ctx)
+		if err != nil {
+			return err
+		}
+		mine, ended := s.deliver(page)
+		j.credit(s, len(mine))
+		j.wake()
+		if len(mine) > 0 {
+			if err := j.walkPage(ctx, s, mine, dst); err != nil {
+				return err
+			}
+		}
+		if ended {
+			return nil
+		}
+	}
+}
+
+// afterKey returns where the destination's listing of a range begins: a range that starts at the beginning has no
+// lower bound but the prefix.
+func afterKey(save string, r oms.Range) string {
+	if r.Cur == "" {
+		return ""
+	}
+	return save + r.Cur
+}
+
+// wake lets waiting walkers look for something to cut.
+func (j *Job) wake() {
+	j.mu.Lock()
+	j.cond.Broadcast()
+	j.mu.Unlock()
+}
+
+// walkPage decides on the objects of a page and hands out those to copy.
+func (j *Job) walkPage(ctx context.Context, s *span, page []storage.ListedObject, dst *joiner) error {
+	rules := j.rules(s)
+	var bytes, batched int64
+	b := &batch{span: s}
+	for i := range page {
+		src := &page[i]
+		bytes += src.Size
+		there, err := dst.seek(ctx, src.Key)
+		if err != nil {
+			return err
+		}
+		b.objects++
+		b.last = src.Key
+		switch action := Decide(*src, there, rules); action {
+		case Skip:
+			b.delta.Listed++
+			b.delta.ListedBytes += src.Size
+			b.delta.Skipped++
+			b.delta.SkippedBytes += src.Size
+		case Own:
+			b.delta.Listed++
+			b.delta.ListedBytes += src.Size
+			b.delta.Migrated++
+			b.delta.MigratedBytes += src.Size
+			b.delta.MovedBytes += src.Size // it was sent before the crash or pause
+		case Copy, CompareCRC64:
+			if b.items == nil {
+				b.items = make([]item, 0, min(batchItems, len(page)-i))
+			}
+			b.items = append(b.items, item{job: j, batch: b, obj: *src, crc64: action == CompareCRC64})
+			batched += src.Size
+			if len(b.items) == batchItems || batched >= batchBytes {
+				if err := j.dispatch(ctx, b); err != nil {
+					return err
+				}
+				b, batched = &batch{span: s}, 0
+			}
+		}
+	}
+	j.found.Add(int64(len(page)))
+	j.foundBytes.Add(bytes)
+	if b.objects == 0 {
+		return nil
+	}
+	return j.dispatch(ctx, b)
+}
+
+// dispatch puts a batch into its span's window and its objects into the queue.
+func (j *Job) dispatch(ctx context.Context, b *batch) error {
+	b.pending = len(b.items)
+	if err := b.span.window.add(ctx, b); err != nil {
+		return err
+	}
+	if b.pending == 0 {
+		return b.span.window.acknowledge(ctx, j.journal)
+	}
+	for i := range b.items {
+		j.open.Add(1)
+		if err := j.queue.push(ctx, &b.items[i]); err != nil {
+			j.open.Done()
+			return err
+		}
+	}
+	return nil
+}
+
+// rules returns what decides about the objects of a span.
+func (j *Job) rules(s *span) Rules {
+	r := Rules{Overwrite: j.plan.Spec.Overwrite, MigrateSince: j.plan.Spec.MigrateSince}
+	if s.resumed {
+		r.OwnSince = j.plan.Epoch
+	}
+	return r
+}
+
+// walkNames hands out the exact names of the task that lie in the span.
+func (j *Job) walkNames(ctx context.Context, s *span) error {
+	b := &batch{span: s}
+	for _, name := range j.names {
+		if !s.r.Contains(name) {
+			continue
+		}
+		b.items = append(b.items, item{job: j, batch: b, obj: storage.ListedObject{Key: name}, stat: true})
+		b.objects++
+		b.last = name
+		if len(b.items) == batchItems {
+			if err := j.dispatchNamed(ctx, b); err != nil {
+				return err
+			}
+			b = &batch{span: s}
+		}
+	}
+	return j.dispatchNamed(ctx, b)
+}
+
+func (j *Job) dispatchNamed(ctx context.Context, b *batch) error {
+	if b.objects == 0 {
+		return nil
+	}
+	j.found.Add(b.objects)
+	return j.dispatch(ctx, b)
+}
+
+// walkFailures hands out the failures of earlier runs.
+func (j *Job) walkFailures(ctx context.Context, s *span) error {
+	for after := s.r.Cur; ; {
+		list, err := j.journal.Failures(ctx, after, batchItems)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		b := &batch{span: s}
+		for i := range list {
+			b.items = append(b.items, item{
+				job: j, batch: b, obj: storage.ListedObject{Key: list[i].Key, Size: list[i].Size}, stat: true, prior: &list[i],
+			})
+		}
+		after = list[len(list)-1].Key
+		b.last, b.objects = after, int64(len(list))
+		if err := j.dispatchNamed(ctx, b); err != nil {
+			return err
+		}
+	}
+}
+
+// joiner looks keys up, in ascending order, in the destination's listing.
+type joiner struct {
+	cursor *cursor
+	save   string
+	page   []storage.ListedObject
+	ended  bool
+}
+
+func newJoiner(c *cursor, save string) *joiner { return &joiner{cursor: c, save: save} }
+
+// seek returns what the destination has for the source key, nil for nothing. Keys must ascend.
+func (d *joiner) seek(ctx context.Context, key string) (*storage.ListedObject, error) {
+	for !d.ended {
+		for len(d.page) > 0 {
+			switch there := d.page[0].Key[len(d.save):]; {
+			case there == key:
+				return &d.page[0], nil
+			case there > key:
+				return nil, nil //nolint:nilnil // no object and no error: there is none
+			}
+			d.page = d.page[1:]
+		}
+		page, err := d.cursor.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		d.page, d.ended = page, len(page) == 0
+	}
+	return nil, nil //nolint:nilnil // no object and no error: there is none
+}

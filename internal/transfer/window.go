@@ -1,0 +1,141 @@
+package transfer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// maxUnacknowledged bounds the objects of a span that are handed out but not acknowledged, so that one slow object
+// cannot make everything behind it pile up in memory.
+const maxUnacknowledged = 100_000
+
+// journalPatience bounds how long finished work waits for the journal when the job is being stopped.
+const journalPatience = 5 * time.Second
+
+// batch is a run of neighbouring keys that is acknowledged as one.
+type batch struct {
+	span    *span
+	last    string // its last key: where the checkpoint moves when it is done
+	items   []item // objects to copy; the others of the batch are counted already
+	objects int64  // all keys of the batch
+
+	mu       sync.Mutex
+	pending  int
+	delta    oms.Counters
+	failures []oms.Failure
+	resolved []string
+}
+
+// window is the ordered list of a span's unacknowledged batches (rules P1, P2).
+type window struct {
+	mu      sync.Mutex
+	stored  oms.Checkpoint // identity of the range and its acknowledged position
+	batches []*batch       // in key order; the first is the oldest that is not done
+	objects int64          // in batches
+	room    chan struct{}  // closed and renewed when objects shrink
+	final   bool           // no batch will follow
+	lost    bool           // the lease is lost: nothing is reported any more
+}
+
+func (w *window) init(r oms.Range) {
+	w.stored = oms.Checkpoint{
+		TaskID: r.TaskID, Seq: r.Seq, Generation: r.Generation, Owner: r.Owner, Token: r.Token, Cur: r.Cur,
+	}
+	w.room = make(chan struct{})
+}
+
+// add appends a batch, waiting while too much is unacknowledged.
+func (w *window) add(ctx context.Context, b *batch) error {
+	for {
+		w.mu.Lock()
+		if w.lost {
+			w.mu.Unlock()
+			return errLost
+		}
+		if w.objects == 0 || w.objects+b.objects <= maxUnacknowledged {
+			w.batches = append(w.batches, b)
+			w.objects += b.objects
+			w.mu.Unlock()
+			return nil
+		}
+		room := w.room
+		w.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// acknowledge moves the checkpoint over the batches at the front that are done.
+func (w *window) acknowledge(ctx context.Context, j Journal) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	cp := w.stored
+	n := 0
+	for ; n < len(w.batches); n++ {
+		b := w.batches[n]
+		b.mu.Lock()
+		if b.pending > 0 {
+			b.mu.Unlock()
+			break
+		}
+		cp.Cur = b.last
+		cp.Delta = cp.Delta.Add(b.delta)
+		cp.Failures = append(cp.Failures, b.failures...)
+		cp.Resolved = append(cp.Resolved, b.resolved...)
+		w.objects -= b.objects
+		b.mu.Unlock()
+		w.batches[n] = nil
+	}
+	w.batches = w.batches[n:]
+	cp.Done = w.final && len(w.batches) == 0
+	if n == 0 && !cp.Done {
+		return nil
+	}
+	close(w.room)
+	w.room = make(chan struct{})
+	w.stored.Cur = cp.Cur
+	return w.report(ctx, j, cp)
+}
+
+// cut reports that the tail behind at becomes a range of its own. The caller holds the span's lock.
+func (w *window) cut(ctx context.Context, j Journal, tail oms.RangeTail) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	cp := w.stored
+	cp.Cut = &tail
+	return w.report(ctx, j, cp)
+}
+
+// end says that no batch follows and acknowledges what is done.
+func (w *window) end(ctx context.Context, j Journal) error {
+	w.mu.Lock()
+	w.final = true
+	w.mu.Unlock()
+	return w.acknowledge(ctx, j)
+}
+
+// report hands a checkpoint to the journal. Finished work is reported even while the job is being stopped.
+func (w *window) report(ctx context.Context, j Journal, cp oms.Checkpoint) error {
+	if w.lost {
+		return errLost
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalPatience)
+	defer cancel()
+	err := j.Checkpoint(ctx, cp)
+	if err == nil {
+		return nil
+	}
+	w.lost = true // a later checkpoint must not cover keys whose own was not taken
+	close(w.room)
+	w.room = make(chan struct{})
+	if oms.KindOf(err) == oms.Conflict {
+		return errLost
+	}
+	return err
+}
