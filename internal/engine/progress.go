@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// speedSpan is the time that the shown speed is an average of.
+const speedSpan = 5 * time.Second
+
+// sample is what a run had moved at an instant.
+type sample struct {
+	at    time.Time
+	moved int64
+}
+
+// sampleLoop puts bandwidth windows in force and measures speeds until ctx ends.
+func (e *Engine) sampleLoop(ctx context.Context) {
+	ticker := time.NewTicker(sampleEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := e.clock()
+		for _, r := range e.snapshot() {
+			r.applyLimit(now.In(e.opts.Zone))
+			r.measure(now)
+		}
+	}
+}
+
+// withProgress adds to a stored task what its run in this process knows beyond it.
+func (e *Engine) withProgress(t oms.Task) oms.Task {
+	t.Found, t.FoundBytes = t.Counters.Listed, t.Counters.ListedBytes
+	if r := e.running(t.ID); r != nil && r.generation == t.Generation && t.Status.Active() {
+		r.addProgress(&t)
+	}
+	return t
+}
+
+// addProgress fills Speed, Found and QueryOver. None of them goes back within a run.
+func (r *run) addProgress(t *oms.Task) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.observe()
+	t.Found, t.FoundBytes = max(t.Found, r.found), max(t.FoundBytes, r.foundBytes)
+	t.QueryOver = t.QueryOver || r.queryOver
+	if n := len(r.samples); n > 1 {
+		if span := r.samples[n-1].at.Sub(r.samples[0].at); span > 0 {
+			t.Speed = int64(float64(r.samples[n-1].moved-r.samples[0].moved) / span.Seconds())
+		}
+	}
+}
+
+// observe takes in what the job shows. The caller holds mu.
+func (r *run) observe() {
+	if r.job == nil {
+		return
+	}
+	s := r.job.Stats()
+	if !r.failuresOnly { // a run over failures finds nothing new
+		r.found = max(r.found, r.base.Listed+s.Found)
+		r.foundBytes = max(r.foundBytes, r.base.ListedBytes+s.FoundBytes)
+	}
+	r.queryOver = r.queryOver || r.listed && !s.Listing
+	r.listed = r.listed || s.Listing
+}
+
+// measure adds a sample of the bytes moved.
+func (r *run) measure(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.job == nil {
+		return
+	}
+	r.observe()
+	for len(r.samples) > 0 && now.Sub(r.samples[0].at) > speedSpan {
+		r.samples = r.samples[1:]
+	}
+	r.samples = append(r.samples, sample{at: now, moved: r.moved + r.job.Stats().Moved})
+}
+
+// setWindows replaces the traffic limits and puts them in force.
+func (r *run) setWindows(ws []oms.BandwidthWindow, now time.Time) {
+	r.mu.Lock()
+	r.windows = ws
+	r.mu.Unlock()
+	r.applyLimit(now)
+}
+
+// applyLimit tells the job the limit in force at now, which is in the server's zone.
+func (r *run) applyLimit(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limit := oms.BandwidthAt(r.windows, now)
+	if r.job != nil && limit != r.limit {
+		r.job.SetLimit(limit)
+		r.limit = limit
+	}
+}
+
+// load returns the state of the run and what is in flight.
+func (r *run) load() (oms.Status, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.job == nil {
+		return r.status, 0
+	}
+	return r.status, r.job.Stats().InFlight
+}

@@ -1,0 +1,416 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/transfer"
+)
+
+// claimLimit bounds the ranges of one claim; a task has a few thousand at most.
+const claimLimit = 100_000
+
+// maxFutile is how many jobs of a run may end without having moved any range.
+const maxFutile = 3
+
+// run is one task being worked on in this process.
+type run struct {
+	id         int64
+	generation int64
+	cancel     context.CancelCauseFunc
+	done       chan struct{} // closed when nothing of the run is left
+	journal    *journal
+
+	mu                sync.Mutex
+	status            oms.Status
+	failuresOnly      bool
+	windows           []oms.BandwidthWindow
+	limit             int64 // in force for job
+	job               mover // nil before the first and after the last
+	base              oms.Counters
+	moved             int64 // by earlier jobs of the run
+	found, foundBytes int64
+	listed, queryOver bool
+	samples           []sample
+}
+
+// launch runs a task in a goroutine of its own.
+func (e *Engine) launch(life context.Context, t oms.Task) {
+	ctx, cancel := context.WithCancelCause(life)
+	r := &run{
+		id: t.ID, generation: t.Generation, cancel: cancel, done: make(chan struct{}),
+		status: t.Status, windows: t.Spec.Bandwidth, failuresOnly: t.FailedOnly,
+	}
+	r.journal = newJournal(e, t, cancel)
+	e.mu.Lock()
+	e.runs[t.ID] = r
+	e.mu.Unlock()
+	go func() {
+		defer e.forget(r)
+		e.conclude(life, r, t, e.attempt(ctx, r, t))
+	}()
+}
+
+// forget ends the time of a run in this process.
+func (e *Engine) forget(r *run) {
+	r.cancel(nil)
+	e.mu.Lock()
+	delete(e.runs, r.id)
+	e.mu.Unlock()
+	close(r.done)
+	e.wake()
+}
+
+// stop cancels the run; the first cause wins.
+func (r *run) stop(cause error) {
+	if errors.Is(cause, errPaused) {
+		r.mu.Lock()
+		r.status = oms.StatusPausing
+		r.mu.Unlock()
+	}
+	r.cancel(cause)
+}
+
+// ending is how a run has ended when it reached its end.
+type ending struct {
+	reason *oms.ErrorReason // nil: succeeded
+	list   oms.FailedList
+}
+
+// result is the outcome of a run: an ending, or the error that cut it short.
+type result struct {
+	ending ending
+	err    error
+}
+
+// attempt works on the task until it has reached its end or cannot go on. A panic is an internal error; when the
+// run was cancelled its cause is all that counts.
+func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
+	defer func() {
+		if v := recover(); v != nil {
+			res = result{err: panicked(v)}
+		}
+		if ctx.Err() != nil {
+			res = result{err: context.Cause(ctx)}
+		}
+	}()
+	b, err := e.openBuckets(ctx, t)
+	if err != nil {
+		return result{err: err}
+	}
+	abilities, err := transfer.Probe(ctx, b.dst, "oms/probe/"+t.Name)
+	if err != nil {
+		return result{err: err}
+	}
+	if t, err = e.plan(ctx, t, abilities); err != nil {
+		return result{err: err}
+	}
+	if err := e.work(ctx, r, t, b, abilities); err != nil {
+		return result{err: err}
+	}
+	end, err := e.close(ctx, t, b, abilities)
+	return result{ending: end, err: err}
+}
+
+// panicked is the error of a task whose run or job panicked.
+func panicked(v any) error {
+	return fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+}
+
+// openBuckets opens both ends with the stored credentials.
+func (e *Engine) openBuckets(ctx context.Context, t oms.Task) (buckets, error) {
+	var sealed map[string][]byte
+	err := e.persist(ctx, "read credentials", func(ctx context.Context) (err error) {
+		sealed, err = e.store.Credentials(ctx, t.ID)
+		return err
+	})
+	if err != nil && !errors.Is(err, oms.NotFound) {
+		return buckets{}, err
+	}
+	keys, err := unseal(e.opts.Sealer, t.ProjectID, t.ID, sealed)
+	if err != nil {
+		return buckets{}, err
+	}
+	src, err := e.openSource(ctx, t.Spec, keys.Src)
+	if err != nil {
+		return buckets{}, &transfer.Stopped{Side: oms.Source, Err: err}
+	}
+	dst, err := e.openDestination(ctx, t.Spec, keys.Dst)
+	if err != nil {
+		return buckets{}, &transfer.Stopped{Side: oms.Destination, Err: err}
+	}
+	return buckets{src: src, dst: dst}, nil
+}
+
+// plan stores the ranges of the run, once. The destination's clock at that moment is the epoch of a fresh space.
+func (e *Engine) plan(ctx context.Context, t oms.Task, abilities transfer.Abilities) (oms.Task, error) {
+	if t.Planned {
+		return t, nil
+	}
+	existing, err := e.ranges(ctx, t.ID)
+	if err != nil {
+		return t, err
+	}
+	added := planRanges(t, existing)
+	if len(existing)+len(added) == 0 {
+		return t, oms.Errorf(oms.Unsupported, "", "tasks of type %q cannot be planned", string(t.Spec.Type))
+	}
+	var planned oms.Task
+	err = e.persist(ctx, "plan", func(ctx context.Context) (err error) {
+		planned, err = e.store.ChangeTask(ctx, "", t.ID, func(cur oms.Task) (oms.TaskChange, error) {
+			if cur.Generation != t.Generation || !cur.Status.Active() {
+				return oms.TaskChange{}, superseded(t.ID)
+			}
+			if cur.Planned {
+				return oms.TaskChange{Task: cur}, nil
+			}
+			if len(existing) == 0 {
+				cur.Epoch = abilities.Now.UTC().Truncate(time.Second)
+			}
+			cur.Planned = true
+			return oms.TaskChange{Task: cur, Ranges: added}, nil
+		})
+		return err
+	})
+	if err != nil {
+		return t, err
+	}
+	e.log.InfoContext(ctx, "task planned", "task_id", t.ID, "ranges", len(added), "kept", len(existing))
+	return planned, nil
+}
+
+// superseded says that a task has gone on without this run.
+func superseded(id int64) error {
+	return oms.Errorf(oms.Conflict, "", "task %d has gone on without this run", id)
+}
+
+// ranges returns the ranges of a task, however long the store takes.
+func (e *Engine) ranges(ctx context.Context, id int64) (rs []oms.Range, err error) {
+	err = e.persist(ctx, "read ranges", func(ctx context.Context) (err error) {
+		rs, err = e.store.Ranges(ctx, id)
+		return err
+	})
+	return rs, err
+}
+
+// work lets jobs move the ranges of the task until all are done. errElsewhere says that others hold the rest.
+func (e *Engine) work(ctx context.Context, r *run, t oms.Task, b buckets, abilities transfer.Abilities) error {
+	var before map[int64]string
+	for futile := 0; ; {
+		free, left, err := e.claim(ctx, t)
+		if err != nil {
+			return err
+		}
+		if len(free) == 0 {
+			if len(left) > 0 {
+				return errElsewhere
+			}
+			return nil
+		}
+		if !maps.Equal(before, left) {
+			futile = 0
+		} else if futile++; futile == maxFutile {
+			return oms.Errorf(oms.Other, "", "%d ranges do not move", len(left))
+		}
+		before = left
+		err = e.moveRanges(ctx, r, t, b, abilities, free)
+		if errors.Is(err, errHeld) {
+			before = nil // that job had no chance to move anything
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// claim leases all free ranges of the task, and returns the positions of all that are not done as well.
+func (e *Engine) claim(ctx context.Context, t oms.Task) (mine []oms.Range, left map[int64]string, err error) {
+	err = e.persist(ctx, "claim ranges", func(ctx context.Context) (err error) {
+		// What this process holds without a job is left from a claim whose answer was lost, or from its last job.
+		if err := e.store.ReleaseRanges(ctx, e.opts.Owner, t.ID); err != nil {
+			return err
+		}
+		mine, err = e.store.ClaimRanges(ctx, e.opts.Owner, t.ID, claimLimit)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	rs, err := e.ranges(ctx, t.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	left = make(map[int64]string)
+	for _, r := range rs {
+		if !r.Done {
+			left[r.Seq] = r.Cur
+		}
+	}
+	for i := range mine {
+		mine[i].Generation = t.Generation
+	}
+	return mine, left, nil
+}
+
+// moveRanges runs one job over the ranges and stores all that it did. errHeld says that the job ended only because
+// the store was away; by now it is back.
+func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, abilities transfer.Abilities, rs []oms.Range) error {
+	var uploads []oms.Upload
+	var now oms.Task
+	err := e.persist(ctx, "read progress", func(ctx context.Context) (err error) {
+		if uploads, err = e.store.Uploads(ctx, t.ID); err != nil {
+			return err
+		}
+		now, err = e.store.Task(ctx, "", t.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	job := e.newJob(transfer.Plan{
+		TaskID: t.ID, Generation: t.Generation, Owner: e.opts.Owner, Spec: now.Spec,
+		Src: b.src, Dst: b.dst, Abilities: abilities, Epoch: t.Epoch,
+	}, r.journal)
+	r.journal.lease(rs)
+	r.attach(job, now)
+	r.applyLimit(e.clock().In(e.opts.Zone))
+	defer r.detach()
+	err = e.runJob(ctx, r, job, rs, uploads)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	held := r.journal.wasHeld()
+	if err != nil && !held {
+		return err
+	}
+	if err := e.commits.flush(ctx); err != nil || !held {
+		return err
+	}
+	return errHeld
+}
+
+// runJob runs the job, which winds down within two seconds when ctx ends. One that does not is given up: what it
+// still reports is refused.
+func (e *Engine) runJob(ctx context.Context, r *run, job mover, rs []oms.Range, uploads []oms.Upload) error {
+	back := make(chan error, 1)
+	e.strays.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				back <- panicked(v)
+			}
+		}()
+		back <- job.Run(ctx, rs, uploads)
+	})
+	select {
+	case err := <-back:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(jobWindDown)
+	defer timer.Stop()
+	select {
+	case err := <-back:
+		return err
+	case <-timer.C:
+		r.journal.finish()
+		e.log.WarnContext(ctx, "a job does not wind down and is given up", "task_id", r.id)
+		return context.Cause(ctx)
+	}
+}
+
+// attach makes job the one that the run shows. t is the task as it is stored when the job begins.
+func (r *run) attach(job mover, t oms.Task) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.job, r.base, r.limit, r.listed = job, t.Counters, 0, false
+	r.windows = t.Spec.Bandwidth
+}
+
+// detach keeps what the job has shown.
+func (r *run) detach() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.observe()
+	r.moved += r.job.Stats().Moved
+	r.job = nil
+}
+
+// conclude stores how the run ended: what it finished, then the state. The keys are destroyed in the same
+// transaction. A task whose process stops stays as it is and goes on at the next start.
+func (e *Engine) conclude(life context.Context, r *run, t oms.Task, res result) {
+	if err := e.commits.flush(life); err != nil {
+		return // the process ends; whoever takes the task up does again what was not stored
+	}
+	r.journal.finish()
+	err := e.persist(life, "release ranges", func(ctx context.Context) error {
+		return e.store.ReleaseRanges(ctx, e.opts.Owner, t.ID)
+	})
+	if err != nil || errors.Is(res.err, errStopping) || errors.Is(res.err, errElsewhere) {
+		return
+	}
+	ev := e.event(life, t, res)
+	err = e.persist(life, "end run", func(ctx context.Context) error {
+		return e.finish(ctx, t, ev, res)
+	})
+	if err != nil && life.Err() == nil {
+		e.log.WarnContext(life, "the end of a run was not stored", "task_id", t.ID, "err", err)
+	}
+}
+
+// event returns what the outcome of a run is for its task.
+func (e *Engine) event(ctx context.Context, t oms.Task, res result) oms.Event {
+	if res.err == nil {
+		if res.ending.reason == nil {
+			return oms.Event{Type: oms.EventSucceeded}
+		}
+		return oms.Event{Type: oms.EventFailed, Reason: res.ending.reason}
+	}
+	if errors.Is(res.err, errPaused) {
+		return oms.Event{Type: oms.EventPaused}
+	}
+	var reason oms.ErrorReason
+	if gone, ok := errors.AsType[*keysGone](res.err); ok {
+		reason = gone.reason()
+		e.log.WarnContext(ctx, "task has no usable keys", "task_id", t.ID, "err", res.err)
+	} else if stopped, ok := errors.AsType[*transfer.Stopped](res.err); ok {
+		reason = oms.ReasonOf(stopped.Side, oms.KindOf(stopped.Err))
+		e.log.WarnContext(ctx, "task cannot go on", "task_id", t.ID, "err", res.err)
+	} else {
+		reason = oms.ReasonOf(oms.Source, oms.Other)
+		e.log.ErrorContext(ctx, "task failed for an internal reason", "task_id", t.ID, "err", res.err)
+	}
+	return oms.Event{Type: oms.EventFailed, Reason: &reason}
+}
+
+// finish moves the task to the state that ev leads to. A pause that was asked for meanwhile wins over every other
+// end: the client that asked sees pausing, then paused; the next start finds what is left to do, perhaps nothing.
+func (e *Engine) finish(ctx context.Context, t oms.Task, ev oms.Event, res result) error {
+	ended, err := e.store.ChangeTask(ctx, "", t.ID, func(cur oms.Task) (oms.TaskChange, error) {
+		if cur.Generation != t.Generation {
+			return oms.TaskChange{}, superseded(t.ID)
+		}
+		if cur.Status == oms.StatusPausing {
+			next, err := cur.Apply(oms.Event{Type: oms.EventPaused}, e.clock())
+			return oms.TaskChange{Task: next, Wipe: true}, err
+		}
+		next, err := cur.Apply(ev, e.clock())
+		if err != nil {
+			return oms.TaskChange{}, err
+		}
+		if res.err == nil {
+			next.QueryOver, next.FailedList = true, res.ending.list
+		}
+		return oms.TaskChange{Task: next, Wipe: true}, nil
+	})
+	if err != nil {
+		return err
+	}
+	e.log.InfoContext(ctx, "run ended", "task_id", t.ID, "status", ended.Status.String(),
+		"listed", ended.Counters.Listed, "migrated", ended.Counters.Migrated, "failed", ended.Counters.Failed, "skipped", ended.Counters.Skipped)
+	return nil
+}

@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// schedule looks at the store on every wake-up and every second, until ctx ends. Runs live as long as life.
+func (e *Engine) schedule(ctx, life context.Context) {
+	// Leases that an earlier process of this name left are nobody's.
+	if err := e.persist(ctx, "begin", func(ctx context.Context) error { return e.store.RemoveWorker(ctx, e.opts.Owner) }); err != nil {
+		return
+	}
+	ticker := time.NewTicker(passEvery)
+	defer ticker.Stop()
+	p := pass{engine: e, launch: func(t oms.Task) { e.launch(life, t) }, idle: make(map[int64]time.Time)}
+	for ctx.Err() == nil {
+		p.beat(ctx)
+		p.run(ctx)
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		case <-e.wakes:
+		}
+	}
+}
+
+// pass is one look at the store, with what it remembers of earlier ones. Only the scheduler uses it.
+type pass struct {
+	engine *Engine
+	launch func(oms.Task)
+	beaten time.Time
+	idle   map[int64]time.Time // since when nobody seems to close a task whose ranges are done
+}
+
+// beat sends the heartbeat when it is due.
+func (p *pass) beat(ctx context.Context) {
+	e := p.engine
+	if now := time.Now(); now.Sub(p.beaten) >= beatEvery {
+		p.beaten = now
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		if err := e.store.Heartbeat(ctx, e.opts.Owner, deadAfter); err != nil && ctx.Err() == nil {
+			e.trouble.report(ctx, "heartbeat", err)
+		}
+	}
+}
+
+// run starts, takes up, updates and settles tasks.
+func (p *pass) run(ctx context.Context) {
+	e := p.engine
+	before := e.snapshot() // what begins later cannot be missing in the list
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	tasks, err := e.store.PendingTasks(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.trouble.report(ctx, "look for tasks", err)
+		}
+		return
+	}
+	active := make(map[string]int)
+	pending := make(map[int64]oms.Task, len(tasks))
+	for _, t := range tasks {
+		pending[t.ID] = t
+		if t.Status.Active() {
+			active[t.ProjectID]++
+		}
+	}
+	for _, r := range before {
+		if t, ok := pending[r.id]; !ok || t.Generation != r.generation {
+			r.stop(errElsewhere)
+		}
+	}
+	for _, t := range tasks {
+		if ctx.Err() != nil {
+			return
+		}
+		p.look(ctx, t, active)
+	}
+	for id := range p.idle {
+		if _, ok := pending[id]; !ok {
+			delete(p.idle, id)
+		}
+	}
+}
+
+// look does what one task needs.
+func (p *pass) look(ctx context.Context, t oms.Task, active map[string]int) {
+	e := p.engine
+	r := e.running(t.ID)
+	switch t.Status {
+	case oms.StatusWaiting:
+		switch {
+		case r != nil: // its last run is about to end; that wakes the scheduler
+		case e.clock().Sub(t.QueuedAt) > oms.MaxWaiting:
+			e.settle(ctx, t, oms.Event{Type: oms.EventExpired})
+		case e.opts.Quota.Running <= 0 || active[t.ProjectID] < e.opts.Quota.Running:
+			if p.start(ctx, t) {
+				active[t.ProjectID]++
+			}
+		}
+	case oms.StatusRunning, oms.StatusRetrying:
+		switch {
+		case r != nil:
+			r.setWindows(t.Spec.Bandwidth, e.clock().In(e.opts.Zone))
+		case p.claimable(ctx, t):
+			p.launch(t)
+		}
+	case oms.StatusPausing:
+		switch {
+		case r != nil:
+			r.stop(errPaused)
+		case p.unheld(ctx, t):
+			e.settle(ctx, t, oms.Event{Type: oms.EventPaused})
+		}
+	case oms.StatusPaused, oms.StatusFailed, oms.StatusSucceeded:
+	}
+}
+
+// start takes a waiting task up.
+func (p *pass) start(ctx context.Context, t oms.Task) bool {
+	e := p.engine
+	t, err := e.store.ChangeTask(ctx, "", t.ID, func(cur oms.Task) (oms.TaskChange, error) {
+		next, err := cur.Apply(oms.Event{Type: oms.EventSchedule}, e.clock())
+		return oms.TaskChange{Task: next}, err
+	})
+	if err != nil {
+		if !final(err) && ctx.Err() == nil {
+			e.trouble.report(ctx, "start task", err)
+		}
+		return false
+	}
+	e.log.InfoContext(ctx, "task running", "task_id", t.ID, "generation", t.Generation)
+	p.launch(t)
+	return true
+}
+
+// claimable reports whether there is something to do for a task that runs, but not here: its process has died, or
+// it was this one. A task that only waits to be closed is left to others for a while, as its ranges no longer tell
+// who works on it.
+func (p *pass) claimable(ctx context.Context, t oms.Task) bool {
+	if !t.Planned {
+		return true
+	}
+	rs, err := p.engine.store.Ranges(ctx, t.ID)
+	if err != nil {
+		return false
+	}
+	open := false
+	for _, r := range rs {
+		if !r.Done && (r.Owner == "" || r.Owner == p.engine.opts.Owner) {
+			return true
+		}
+		open = open || !r.Done
+	}
+	if open {
+		delete(p.idle, t.ID)
+		return false
+	}
+	since, seen := p.idle[t.ID]
+	if !seen {
+		p.idle[t.ID] = time.Now()
+		return false
+	}
+	return time.Since(since) >= deadAfter
+}
+
+// unheld reports whether no other worker holds a range of the task.
+func (p *pass) unheld(ctx context.Context, t oms.Task) bool {
+	rs, err := p.engine.store.Ranges(ctx, t.ID)
+	if err != nil {
+		return false
+	}
+	for _, r := range rs {
+		if !r.Done && r.Owner != "" && r.Owner != p.engine.opts.Owner {
+			return false
+		}
+	}
+	return true
+}
+
+// settle applies an event that ends the time of a task without a run here, and destroys its credentials.
+func (e *Engine) settle(ctx context.Context, t oms.Task, ev oms.Event) {
+	_, err := e.store.ChangeTask(ctx, "", t.ID, func(cur oms.Task) (oms.TaskChange, error) {
+		next, err := cur.Apply(ev, e.clock())
+		return oms.TaskChange{Task: next, Wipe: true}, err
+	})
+	switch {
+	case err == nil:
+		e.log.InfoContext(ctx, "task settled", "task_id", t.ID, "event", ev.Type.String())
+	case !final(err) && ctx.Err() == nil:
+		e.trouble.report(ctx, "settle task", err)
+	}
+}
