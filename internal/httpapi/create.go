@@ -183,7 +183,8 @@ func options(f fields, spec *oms.TaskSpec) {
 	}
 	spec.MigrateMetadata = f.truth("enable_metadata_migration")
 	spec.RecordFailures = !f.has("enable_failed_object_recording") || f.truth("enable_failed_object_recording")
-	for _, name := range []string{"enable_restore", "enable_requester_pays", "enable_kms"} {
+	spec.RequesterPays = f.truth("enable_requester_pays")
+	for _, name := range []string{"enable_restore", "enable_kms"} {
 		if f.truth(name) {
 			f.unsupported(name)
 		}
@@ -271,16 +272,21 @@ func (s *service) resolve(f fields, spec *oms.TaskSpec) {
 		return
 	}
 	var ok bool
-	if spec.Src.Endpoint, ok = s.regions.Resolve(spec.Src.CloudType, spec.Src.Region); !ok {
+	if spec.Src.Endpoint, ok = s.endpoint(spec.Src.CloudType, spec.Src.Region); !ok {
 		f.refuse("OMS.0079", "The region of the source is not supported for its cloud type.")
 	}
-	cloud := spec.Dst.CloudType
-	if cloud == oms.CloudHEC {
-		cloud = oms.CloudHuawei
-	}
-	if spec.Dst.Endpoint, ok = s.regions.Resolve(cloud, spec.Dst.Region); !ok {
+	if spec.Dst.Endpoint, ok = s.endpoint(spec.Dst.CloudType, spec.Dst.Region); !ok {
 		f.refuse("OMS.0080", "The region of the destination is not supported.")
 	}
+}
+
+// endpoint looks a region up. Its id may become part of a host name, so nothing but letters, digits, "-" and "_"
+// is looked up.
+func (s *service) endpoint(cloud oms.CloudType, region string) (oms.Endpoint, bool) {
+	if strings.ContainsFunc(region, func(c rune) bool { return !alphanumeric(c) && c != '-' && c != '_' }) {
+		return oms.Endpoint{}, false
+	}
+	return s.regions.Resolve(cloud, region)
 }
 
 // ontoItself refuses a task whose results would be sources of the same task: equal names in one bucket (OMS v2,

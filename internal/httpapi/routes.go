@@ -18,6 +18,9 @@ const (
 	createBody = 4 << 20
 )
 
+// rootPath is the list of versions, and where browsers arrive.
+const rootPath = "/{$}"
+
 // route is one operation of the API.
 type route struct {
 	method, path string // path in the syntax of http.ServeMux
@@ -47,7 +50,7 @@ func routes() []route {
 	)
 	public := auth.Route{Class: auth.Public}
 	return []route{
-		{http.MethodGet, "/{$}", "ListApiVersions", public, noBody, (*service).listVersions},
+		{http.MethodGet, rootPath, "ListApiVersions", public, noBody, (*service).listVersions},
 		{http.MethodGet, "/{version}", "ShowApiInfo", public, noBody, (*service).showVersion},
 		{http.MethodGet, tasks, "ListTasks", may(auth.TaskList), noBody, (*service).listTasks},
 		{http.MethodPost, tasks, "CreateTask", may(auth.TaskCreate), createBody, (*service).createTask},
@@ -73,9 +76,12 @@ func (s *service) mux(opts Options) *http.ServeMux {
 		byPath[rt.path] = append(byPath[rt.path], rt)
 	}
 	for path, rts := range byPath {
-		mux.Handle(path, s.methods(rts))
+		h := s.methods(rts)
+		if path == rootPath {
+			h = s.root(h, opts.Console)
+		}
+		mux.Handle(path, h)
 	}
-	mux.Handle("/{$}", s.root(s.methods(byPath["/{$}"]), opts.Console))
 	s.mountIAM(mux)
 	s.mountService(mux, opts)
 	mux.HandleFunc("/", s.notFound)
