@@ -227,17 +227,17 @@ func (m *memStore) PurgeExpired(_ context.Context, now time.Time) error {
 // testSealer is AES-GCM under a random key.
 type testSealer struct{ aead cipher.AEAD }
 
-func newTestSealer(t testing.TB) testSealer {
-	t.Helper()
+func newTestSealer(tb testing.TB) testSealer {
+	tb.Helper()
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return testSealer{aead: aead}
 }
@@ -259,11 +259,11 @@ type clock struct {
 	now time.Time
 }
 
-func newClock(t testing.TB, date string) *clock {
-	t.Helper()
+func newClock(tb testing.TB, date string) *clock {
+	tb.Helper()
 	now, err := time.Parse(dateLayout, date)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &clock{now: now}
 }
@@ -289,13 +289,13 @@ type fixture struct {
 	sealer Sealer
 }
 
-func newFixture(t testing.TB) *fixture {
-	t.Helper()
-	f := &fixture{mem: newMemStore(), clock: newClock(t, testDate), sealer: newTestSealer(t)}
+func newFixture(tb testing.TB) *fixture {
+	tb.Helper()
+	f := &fixture{mem: newMemStore(), clock: newClock(tb, testDate), sealer: newTestSealer(tb)}
 	f.Service = New(Options{Store: f.mem, Sealer: f.sealer, Now: f.clock.Now})
 	f.addUser("u1", "alice", RoleAdmin)
 	f.addProject(testProject, "default", "u1")
-	f.addKey(t, testAK, testSK, "u1", testProject, RoleAdmin)
+	f.addKey(tb, testAK, testSK, "u1", testProject, RoleAdmin)
 	return f
 }
 
@@ -308,11 +308,11 @@ func (f *fixture) addProject(id, name, userID string) {
 	f.mem.members[[2]string{id, userID}] = true
 }
 
-func (f *fixture) addKey(t testing.TB, ak, sk, userID, projectID string, role Role) {
-	t.Helper()
+func (f *fixture) addKey(tb testing.TB, ak, sk, userID, projectID string, role Role) {
+	tb.Helper()
 	sealed, err := f.sealer.Seal([]byte(sk), "access_key|"+ak)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	f.mem.keys = append(f.mem.keys, AccessKey{
 		AK: ak, SealedSK: sealed, UserID: userID, ProjectID: projectID, Role: role, Status: KeyActive,
@@ -320,8 +320,8 @@ func (f *fixture) addKey(t testing.TB, ak, sk, userID, projectID string, role Ro
 }
 
 // setPassword gives a user a password with a cheap hash, so that tests need not wait for the real one.
-func (f *fixture) setPassword(t testing.TB, name, password string) {
-	t.Helper()
+func (f *fixture) setPassword(tb testing.TB, name, password string) {
+	tb.Helper()
 	for i := range f.mem.users {
 		if f.mem.users[i].Name == name {
 			f.mem.users[i].PasswordHash = cheapHash(password)
@@ -380,11 +380,11 @@ func (w wire) read() (*http.Request, error) {
 	return r, nil
 }
 
-func (w wire) request(t testing.TB) *http.Request {
-	t.Helper()
+func (w wire) request(tb testing.TB) *http.Request {
+	tb.Helper()
 	r, err := w.read()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
@@ -510,8 +510,8 @@ func signedLike(w wire) []string {
 }
 
 // post returns a signed writing request.
-func post(t testing.TB, s signer, project string) wire {
-	t.Helper()
+func post(tb testing.TB, s signer, project string) wire {
+	tb.Helper()
 	w := golden()["B"]
 	w.target = strings.Replace(w.target, testProject, project, 1)
 	w.set("X-Project-Id", project)
@@ -519,14 +519,14 @@ func post(t testing.TB, s signer, project string) wire {
 	return w
 }
 
-func (f *fixture) admit(t testing.TB, w wire, action Action, project string) (Identity, error) {
-	t.Helper()
-	return f.Admit(t.Context(), w.request(t), []byte(w.body), Route{Class: Authenticated, Action: action}, project)
+func (f *fixture) admit(tb testing.TB, w wire, action Action, project string) (Identity, error) {
+	tb.Helper()
+	return f.Admit(tb.Context(), w.request(tb), []byte(w.body), Route{Class: Authenticated, Action: action}, project)
 }
 
-func wantCode(t testing.TB, err error, code string) {
-	t.Helper()
+func wantCode(tb testing.TB, err error, code string) {
+	tb.Helper()
 	if got := oms.CodeOf(err); got != code || code != "" && !errors.Is(err, oms.Denied) || code == "" && err != nil {
-		t.Errorf("got error %v with code %q, want code %q", err, got, code)
+		tb.Errorf("got error %v with code %q, want code %q", err, got, code)
 	}
 }

@@ -22,6 +22,9 @@ var ErrUnreachable = errors.New("endpoint cannot be reached")
 // not trying again, never for users.
 var ErrBlocked = errors.New("blocked by the egress rules")
 
+// errNotation refuses hosts that only some resolvers read as an address.
+var errNotation = fmt.Errorf("%w: unusual notation of an address", ErrBlocked)
+
 // Error is a connection that could not be made. Its text is that of ErrUnreachable; the cause is in its
 // chain, and Detail tells the operator.
 type Error struct {
@@ -139,6 +142,8 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 	dialer := &g.checked
 	if g.configured(host, port) {
 		dialer = &g.unchecked
+	} else if looksNumeric(host) {
+		return nil, &Error{Address: address, Err: errNotation}
 	}
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
@@ -268,7 +273,7 @@ func (g *Guard) checkHost(host string, port uint16) error {
 		return g.checkAddr(netip.AddrPortFrom(addr, port))
 	}
 	if looksNumeric(host) {
-		return fmt.Errorf("%w: %q is an unusual notation of an address", ErrBlocked, host)
+		return errNotation
 	}
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return g.checkAddr(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port))
@@ -313,6 +318,9 @@ func parseIP(host string) (netip.Addr, bool) {
 // looksNumeric reports whether some resolvers would read a host that is no proper address as one all the same:
 // "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1". No top-level domain is a number.
 func looksNumeric(host string) bool {
+	if _, ok := parseIP(host); ok {
+		return false
+	}
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	if last == "" {
 		return true
