@@ -141,9 +141,13 @@ func (u *upload) open(ctx context.Context) outcome {
 	if err := j.journal.OpenUpload(ctx, u.row); err != nil {
 		return failed(oms.FailInitUpload, err)
 	}
+	attrs := j.attrs(u.src)
+	if j.plan.Abilities.CRC32C && u.row.PartSize <= MaxBuffer { // parts that stream have no checksum to send
+		attrs.PartSums = storage.SumCRC32C
+	}
 	var id string
 	err := j.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) (err error) {
-		id, err = u.mp.CreateUpload(ctx, u.key, j.attrs(u.src))
+		id, err = u.mp.CreateUpload(ctx, u.key, attrs)
 		return err
 	})
 	if err != nil {
@@ -194,6 +198,8 @@ func (u *upload) resume(ctx context.Context) (bool, outcome) {
 		switch {
 		case ok && known.ETag == p.ETag:
 			u.crcs[p.Number-1] = known.CRC32C
+		case j.plan.Abilities.CRC32C && p.Sums.Has&storage.SumCRC32C != 0:
+			u.crcs[p.Number-1] = p.Sums.CRC32C
 		case j.plan.Abilities.CRC32C:
 			u.noCRC = true
 		default:
@@ -388,7 +394,7 @@ func (u *upload) send(ctx context.Context, buf []byte, r *partResult) {
 			r.code = oms.FailConsistency
 			r.proof, r.err = ev.judge(j.plan.Abilities, w, req.Sums)
 		}
-		r.part = storage.Part{Number: r.number, ETag: w.ETag, Size: req.Size, Sums: w.Sums}
+		r.part = storage.Part{Number: r.number, ETag: w.ETag, Size: req.Size, Sums: req.Sums}
 		if oms.KindOf(r.err) != oms.Corrupt || try >= maxCorrupt {
 			return
 		}

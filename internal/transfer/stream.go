@@ -31,6 +31,9 @@ func StoreStream(ctx context.Context, dst storage.Writer, ab Abilities, key stri
 	if err := abortFolder(ctx, mp, key[:strings.LastIndexByte(key, '/')+1]); err != nil {
 		return err
 	}
+	if ab.CRC32C {
+		attrs.PartSums = storage.SumCRC32C
+	}
 	var id string
 	err = persist(ctx, func(ctx context.Context) (err error) {
 		id, err = mp.CreateUpload(ctx, key, attrs)
@@ -103,7 +106,7 @@ func storeParts(ctx context.Context, mp storage.Multiparter, ab Abilities, key, 
 			return err
 		}
 		proof = max(proof, p)
-		parts = append(parts, storage.Part{Number: req.Number, ETag: w.ETag, Size: req.Size, Sums: w.Sums})
+		parts = append(parts, storage.Part{Number: req.Number, ETag: w.ETag, Size: req.Size, Sums: req.Sums})
 		crc, size = combineCRC32C(crc, ev.crc, req.Size), size+req.Size
 		if n, err = io.ReadFull(r, buf); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return err

@@ -1,0 +1,345 @@
+package transfer_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+	"github.com/openoms/openoms/internal/storage/s3"
+	"github.com/openoms/openoms/internal/testcloud"
+	"github.com/openoms/openoms/internal/transfer"
+)
+
+// Credentials of the stores under test.
+const testAK, testSK = "AKTEST", "SKTEST"
+
+// pair is a source and a destination store with one bucket each.
+type pair struct {
+	src, dst             *testcloud.Cloud
+	srcBucket, dstBucket *testcloud.Bucket
+	srcURL, dstURL       string
+}
+
+// newPair starts both stores; options may set profiles and seeds.
+func newPair(t testing.TB, srcOpts, dstOpts testcloud.Options) *pair {
+	t.Helper()
+	p := &pair{}
+	for _, side := range []struct {
+		opts   testcloud.Options
+		cloud  **testcloud.Cloud
+		bucket **testcloud.Bucket
+		url    *string
+		name   string
+	}{
+		{srcOpts, &p.src, &p.srcBucket, &p.srcURL, "src"},
+		{dstOpts, &p.dst, &p.dstBucket, &p.dstURL, "dst"},
+	} {
+		side.opts.AccessKey, side.opts.SecretKey = testAK, testSK
+		*side.cloud = testcloud.New(side.opts)
+		url, stop, err := (*side.cloud).Start(context.Background(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(stop)
+		*side.url = url
+		*side.bucket = (*side.cloud).CreateBucket(side.name)
+	}
+	return p
+}
+
+// open opens one side through the real client.
+func open(t testing.TB, url, bucket string) storage.Writer {
+	t.Helper()
+	tr := s3.NewTransport(s3.TransportOptions{Dial: (&net.Dialer{}).DialContext})
+	t.Cleanup(tr.CloseIdleConnections)
+	b, err := s3.NewOpener(s3.Options{Transport: tr}).Open(t.Context(), storage.Bucket{
+		CloudType: oms.CloudAWS, Name: bucket,
+		Endpoint:    oms.Endpoint{URL: url, Region: "us-east-1", PathStyle: true, Trusted: true},
+		Credentials: oms.Credentials{AccessKey: testAK, SecretKey: oms.NewSecret(testSK)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, ok := b.(storage.Writer)
+	if !ok {
+		t.Fatal("the client is no storage.Writer")
+	}
+	return w
+}
+
+// wholeBucket is a task over everything with the default rules.
+func wholeBucket() oms.TaskSpec {
+	return oms.TaskSpec{
+		Type: oms.TypePrefix, Src: oms.SourceNode{Bucket: "src", Keys: []string{""}}, Dst: oms.DestinationNode{Bucket: "dst"},
+		Overwrite: oms.OverwriteIfDifferent, MigrateMetadata: true,
+	}
+}
+
+// run is a task under test: its rules, its journal and what the next job of it needs.
+type run struct {
+	pair    *pair
+	spec    oms.TaskSpec
+	opts    transfer.Options
+	res     *transfer.Resources
+	journal *journal
+	epoch   time.Time
+	gen     int64
+}
+
+// newRun plans the task's ranges as the engine does.
+func newRun(t testing.TB, p *pair, spec oms.TaskSpec) *run {
+	t.Helper()
+	r := &run{pair: p, spec: spec, journal: newJournal(t), res: transfer.NewResources(0, 0)}
+	r.opts.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	prefixes, names := spec.Selection()
+	for _, prefix := range prefixes {
+		r.journal.add(oms.Range{Kind: oms.RangeKeys, Prefix: prefix})
+	}
+	if len(names) > 0 {
+		r.journal.add(oms.Range{Kind: oms.RangeNames})
+	}
+	return r
+}
+
+// job probes the destination and returns a job over the leased ranges, with what Run takes.
+func (r *run) job(t testing.TB, ctx context.Context) (*transfer.Job, []oms.Range, []oms.Upload, error) {
+	t.Helper()
+	dst := open(t, r.pair.dstURL, "dst")
+	ab, err := transfer.Probe(ctx, dst, "oms/probe/test")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if r.epoch.IsZero() {
+		r.epoch = ab.Now
+	}
+	r.gen++
+	plan := transfer.Plan{
+		TaskID: 1, Generation: r.gen, Owner: "w", Spec: r.spec, Abilities: ab, Epoch: r.epoch,
+		Src: open(t, r.pair.srcURL, "src"), Dst: dst,
+	}
+	return transfer.New(plan, r.journal, r.res, r.opts), r.journal.lease(r.gen), r.journal.openUploads(), nil
+}
+
+// do runs one job to its end.
+func (r *run) do(t testing.TB, ctx context.Context) error {
+	t.Helper()
+	j, ranges, uploads, err := r.job(t, ctx)
+	if err != nil {
+		return err
+	}
+	return j.Run(ctx, ranges, uploads)
+}
+
+// mustFinish runs one job and checks that everything is done and the books balance.
+func (r *run) mustFinish(t testing.TB) oms.Counters {
+	t.Helper()
+	if err := r.do(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sum := r.journal.mustBeDone(t)
+	for _, f := range r.journal.failures {
+		t.Logf("failed: %q %s %s", f.Key, f.Code, f.Message)
+	}
+	return sum
+}
+
+// mustBeEqual compares both buckets byte for byte.
+func (p *pair) mustBeEqual(t testing.TB) {
+	t.Helper()
+	if diff := testcloud.Compare(p.srcBucket, p.dstBucket, testcloud.CompareOptions{Ignore: []string{"oms/"}}); len(diff) > 0 {
+		t.Fatalf("the destination differs:\n%v", diff)
+	}
+	if open := p.dstBucket.Uploads(); len(open) > 0 {
+		t.Fatalf("uploads left open: %v", open)
+	}
+}
+
+// journal keeps progress in memory and checks every report against the rules of checkpoints (P1 to P3).
+type journal struct {
+	t        testing.TB
+	mu       sync.Mutex
+	ranges   map[int64]*oms.Range
+	failures map[string]oms.Failure
+	uploads  map[oms.UploadRef]*oms.Upload
+	reports  int
+	frozen   bool // nothing is stored any more, as after a crash
+}
+
+func newJournal(t testing.TB) *journal {
+	return &journal{t: t, ranges: map[int64]*oms.Range{}, failures: map[string]oms.Failure{}, uploads: map[oms.UploadRef]*oms.Upload{}}
+}
+
+func (j *journal) add(r oms.Range) {
+	r.TaskID, r.Seq, r.Cur = 1, int64(len(j.ranges)+1), r.Start
+	j.ranges[r.Seq] = &r
+}
+
+// lease hands out all unfinished ranges with new tokens.
+func (j *journal) lease(gen int64) []oms.Range {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.frozen = false
+	var list []oms.Range
+	for _, seq := range slices.Sorted(maps.Keys(j.ranges)) {
+		r := j.ranges[seq]
+		r.Token++
+		r.Owner, r.Generation = "w", gen
+		list = append(list, *r)
+	}
+	return list
+}
+
+func (j *journal) openUploads() (list []oms.Upload) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, u := range j.uploads {
+		list = append(list, *u)
+	}
+	return list
+}
+
+func (j *journal) Checkpoint(_ context.Context, c oms.Checkpoint) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.frozen {
+		return nil
+	}
+	j.reports++
+	r := j.ranges[c.Seq]
+	if r == nil || r.Token != c.Token || r.Generation != c.Generation {
+		return &oms.Error{Kind: oms.Conflict}
+	}
+	switch {
+	case c.Cur < r.Cur:
+		j.t.Errorf("range %d goes back from %q to %q", c.Seq, r.Cur, c.Cur)
+	case r.End != "" && c.Cur > r.End:
+		j.t.Errorf("range %d passes its end %q: %q", c.Seq, r.End, c.Cur)
+	case r.Done:
+		j.t.Errorf("range %d moves after it was done", c.Seq)
+	case c.Cur == r.Cur && c.Delta.Listed != 0:
+		j.t.Errorf("range %d counts keys without passing any: %+v", c.Seq, c.Delta)
+	case !c.Delta.Balanced():
+		j.t.Errorf("range %d: books do not balance: %+v", c.Seq, c.Delta)
+	}
+	r.Cur, r.Done = c.Cur, c.Done
+	r.Counters = r.Counters.Add(c.Delta)
+	for _, f := range c.Failures {
+		f.Gen = c.Generation
+		j.failures[f.Key] = f
+	}
+	for _, key := range c.Resolved {
+		delete(j.failures, key)
+	}
+	if c.Cut != nil {
+		if c.Cut.At <= r.Cur || r.End != "" && c.Cut.At >= r.End || j.ranges[c.Cut.Seq] != nil {
+			j.t.Errorf("range %d (%q,%q] cut at %q as %d", c.Seq, r.Cur, r.End, c.Cut.At, c.Cut.Seq)
+		}
+		tail := *r
+		tail.Seq, tail.Token, tail.Start, tail.Cur, tail.Counters = c.Cut.Seq, 1, c.Cut.At, c.Cut.At, oms.Counters{}
+		r.End = c.Cut.At
+		j.ranges[tail.Seq] = &tail
+	}
+	return nil
+}
+
+func (j *journal) OpenUpload(_ context.Context, u oms.Upload) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.frozen {
+		j.uploads[u.Ref()] = &u
+	}
+	return nil
+}
+
+func (j *journal) PartDone(_ context.Context, p oms.PartDone) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if u := j.uploads[p.Upload]; u != nil && !j.frozen {
+		u.Parts = append(u.Parts, p.Part)
+	}
+	return nil
+}
+
+func (j *journal) CloseUpload(_ context.Context, ref oms.UploadRef) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.frozen {
+		delete(j.uploads, ref)
+	}
+	return nil
+}
+
+func (j *journal) Failures(_ context.Context, after string, limit int) (list []oms.Failure, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(j.failures)) {
+		if key > after && len(list) < limit {
+			list = append(list, j.failures[key])
+		}
+	}
+	return list, nil
+}
+
+// freeze drops every later report, as a crash at this instant would.
+func (j *journal) freeze() {
+	j.mu.Lock()
+	j.frozen = true
+	j.mu.Unlock()
+}
+
+// mustBeDone checks that every range is done, that the ranges tile the space and that the books balance, and returns
+// the sum.
+func (j *journal) mustBeDone(t testing.TB) oms.Counters {
+	t.Helper()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var sum oms.Counters
+	type interval struct{ kind, prefix, start string }
+	ends := map[interval]int{}
+	for _, r := range j.ranges {
+		if !r.Done {
+			t.Fatalf("range %d is not done: %+v", r.Seq, *r)
+		}
+		sum = sum.Add(r.Counters)
+		ends[interval{string(r.Kind), r.Prefix, r.Start}]++
+		if r.End != "" {
+			ends[interval{string(r.Kind), r.Prefix, r.End}]--
+		}
+	}
+	for at, n := range ends {
+		if at.start != "" && n != 0 {
+			t.Fatalf("the ranges do not tile the space at %+v", at)
+		}
+	}
+	if !sum.Balanced() {
+		t.Fatalf("books do not balance: %+v", sum)
+	}
+	if len(j.uploads) > 0 {
+		t.Fatalf("uploads left in the journal: %v", j.uploads)
+	}
+	return sum
+}
+
+// fillBytes returns n bytes that differ for each seed.
+func fillBytes(n int, seed uint64) []byte {
+	b := make([]byte, n)
+	x := seed*0x9e3779b97f4a7c15 + 1
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		b[i] = byte(x)
+	}
+	return b
+}
+
+func key(i int) string { return fmt.Sprintf("obj/%02d/%06d", i%7, i) }
