@@ -174,21 +174,13 @@ func options(f fields, spec *oms.TaskSpec) {
 		spec.MigrateSince = time.Unix(since, 0).UTC()
 	}
 	spec.Bandwidth = bandwidth(f)
-	if f.has("source_cdn") {
-		sourceCDN(f.object("source_cdn"))
-		f.unsupported("source_cdn")
-	}
 	if f.has("smn_config") {
 		spec.SMN = smnConfig(f.object("smn_config"))
 	}
 	spec.MigrateMetadata = f.truth("enable_metadata_migration")
 	spec.RecordFailures = !f.has("enable_failed_object_recording") || f.truth("enable_failed_object_recording")
 	spec.RequesterPays = f.truth("enable_requester_pays")
-	for _, name := range []string{"enable_restore", "enable_kms"} {
-		if f.truth(name) {
-			f.unsupported(name)
-		}
-	}
+	restore, kms := f.truth("enable_restore"), f.truth("enable_kms")
 	spec.Overwrite = choice(f, "object_overwrite_mode", oms.OverwriteIfDifferent,
 		oms.NoOverwrite, oms.OverwriteIfDifferent, oms.OverwriteIfCRC64, oms.FullOverwrite)
 	spec.StorageClassSent = f.has("dst_storage_policy")
@@ -200,6 +192,17 @@ func options(f fields, spec *oms.TaskSpec) {
 		f.refuse("OMS.1003", "The consistency check no_check is for HTTP sources only.")
 	}
 	spec.Priority = choice(f, "task_priority", oms.PriorityMedium, oms.PriorityHigh, oms.PriorityMedium, oms.PriorityLow)
+	// What is not supported is refused last, so that mistakes are named first.
+	if f.has("source_cdn") {
+		sourceCDN(f.object("source_cdn"))
+		f.unsupported("source_cdn")
+	}
+	if restore {
+		f.unsupported("enable_restore")
+	}
+	if kms {
+		f.unsupported("enable_kms")
+	}
 }
 
 func description(f fields) string {
