@@ -28,7 +28,8 @@ type pageEntry struct {
 type page struct {
 	arena     []byte
 	entries   []pageEntry
-	truncated bool
+	more      bool // there is a page behind
+	truncated bool // the page says so
 	last      []byte // the last key or common prefix; the next page starts behind it
 	doc       []byte // the document, kept for its buffer
 }
@@ -42,7 +43,7 @@ func newPage() *page {
 		pg = new(page)
 	}
 	pg.arena, pg.entries, pg.last, pg.doc = pg.arena[:0], pg.entries[:0], pg.last[:0], pg.doc[:0]
-	pg.truncated = false
+	pg.more, pg.truncated = false, false
 	return pg
 }
 
@@ -85,7 +86,7 @@ func (b *Bucket) fill(pg *page, q listQuery) {
 			continue
 		}
 		if len(pg.entries) == q.max {
-			pg.truncated = true
+			pg.more, pg.truncated = true, true
 			return
 		}
 		if group := q.group(e.key); group != nil {
@@ -233,7 +234,7 @@ func (c *call) listObjectsV2(b *Bucket) (answer, error) {
 	next := ""
 	c.fillPage(b, pg, &l)
 	if pg.truncated {
-		next = c.nextPosition(makeToken(pg.last), l.token, makeToken(nil))
+		next = c.nextPosition(pg, makeToken(pg.last), l.token, makeToken(nil))
 	}
 	doc := l.head(pg.doc, c)
 	doc = appendElem(doc, "KeyCount", strconv.Itoa(len(pg.entries)))
@@ -262,7 +263,7 @@ func (c *call) listObjects(b *Bucket) (answer, error) {
 	c.fillPage(b, pg, &l)
 	doc := l.enc.append(l.head(pg.doc, c), "Marker", []byte(l.token))
 	if pg.truncated && (len(l.q.delimiter) > 0 || c.cloud.profile.NextMarker || b.unordered()) {
-		if next := c.nextPosition(string(pg.last), l.token, " "); next != "" {
+		if next := c.nextPosition(pg, string(pg.last), l.token, " "); next != "" {
 			doc = l.enc.append(doc, "NextMarker", []byte(next))
 		}
 	}
@@ -310,14 +311,14 @@ func (c *call) fillPage(b *Bucket, pg *page, l *listing) {
 
 // nextPosition is the token or marker of the next page, as far as faults let it be right: sent is the
 // position that the client sent, start the one of the first page.
-func (c *call) nextPosition(right, sent, start string) string {
+func (c *call) nextPosition(pg *page, right, sent, start string) string {
 	if _, ok := c.fault(kindListNoToken); ok {
 		return ""
 	}
 	if _, ok := c.fault(kindListRepeat); ok && sent != "" {
 		return sent
 	}
-	if _, ok := c.fault(kindListCycle); ok && sent != "" {
+	if _, ok := c.fault(kindListCycle); ok && !pg.more {
 		return start
 	}
 	return right

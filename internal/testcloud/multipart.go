@@ -348,11 +348,13 @@ func (c *call) pickParts(b *Bucket, wanted []completePart) (*upload, []*part, er
 	if err != nil {
 		return nil, nil, err
 	}
-	parts := make([]*part, len(wanted))
-	for i, w := range wanted {
-		if i > 0 && w.PartNumber <= wanted[i-1].PartNumber {
+	for i := range len(wanted) - 1 {
+		if wanted[i].PartNumber >= wanted[i+1].PartNumber {
 			return nil, nil, errInvalidPartOrder
 		}
+	}
+	parts := make([]*part, len(wanted))
+	for i, w := range wanted {
 		p, ok := u.parts[w.PartNumber]
 		if !ok || strings.Trim(w.ETag, `"`) != p.etag {
 			return nil, nil, errInvalidPart

@@ -231,9 +231,14 @@ func equalContent(a, b content) bool {
 	if a.size() != b.size() {
 		return false
 	}
-	p, q := make([]byte, 64<<10), make([]byte, 64<<10)
+	x, inMemory := a.(memory)
+	if y, ok := b.(memory); ok && inMemory {
+		return bytes.Equal(x, y)
+	}
+	n := min(a.size(), 64<<10)
+	p, q := make([]byte, n), make([]byte, n)
 	for off := int64(0); off < a.size(); {
-		n, _ := a.ReadAt(p[:min(int64(len(p)), a.size()-off)], off)
+		n, _ := a.ReadAt(p[:min(n, a.size()-off)], off)
 		m, _ := b.ReadAt(q[:n], off)
 		if n == 0 || n != m || !bytes.Equal(p[:n], q[:m]) {
 			return false

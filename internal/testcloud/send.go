@@ -145,7 +145,7 @@ func (c *call) sendFaulty(a answer) {
 		c.out += int64(m)
 		off += int64(m)
 		if err != nil || c.over() {
-			return
+			c.abort()
 		}
 		if s.rate > 0 {
 			_ = flush.Flush() // as above
@@ -242,8 +242,9 @@ type filler struct{ head string }
 func (f filler) size() int64 { return int64(len(f.head)) }
 
 func (f filler) ReadAt(p []byte, off int64) (int, error) {
-	for i := range p {
-		p[i] = 'x'
+	copy(p, "x")
+	for done := 1; done < len(p); done *= 2 {
+		copy(p[done:], p[:done])
 	}
 	if off < int64(len(f.head)) {
 		copy(p, f.head[off:])
