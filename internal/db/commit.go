@@ -9,15 +9,14 @@ import (
 	"github.com/openoms/openoms/internal/oms"
 )
 
-// The statements of a group commit, prepared once.
 const (
 	// selectLease finds the range only while the lease, its token and the task's run are still those.
 	selectLease = `SELECT r.cur_key, r.end_key FROM ranges r JOIN tasks t ON t.id = r.task_id
-WHERE r.task_id = $1 AND r.seq = $2 AND r.owner = $3 AND r.token = $4 AND r.done = 0 AND t.generation = $5`
+WHERE r.task_id = $1 AND r.seq = $2 AND r.owner = $3 AND r.token = $4 AND r.done = FALSE AND t.generation = $5`
 	// cutRange makes the tail (at, end] of a range a range of its own, leased to the same owner.
 	cutRange = `INSERT INTO ranges (task_id, seq, generation, kind, prefix, start_key, cur_key, end_key, done, owner, token,
     listed, migrated, failed, skipped, listed_bytes, migrated_bytes, failed_bytes, skipped_bytes, moved_bytes)
-SELECT task_id, $3, generation, kind, prefix, $4, $4, end_key, 0, owner, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
+SELECT task_id, $3, generation, kind, prefix, $4, $4, end_key, FALSE, owner, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
 FROM ranges WHERE task_id = $1 AND seq = $2`
 	advanceRange = `UPDATE ranges SET cur_key = $3, end_key = $4, done = $5, owner = $6,
     listed = listed + $7, migrated = migrated + $8, failed = failed + $9, skipped = skipped + $10,
@@ -26,61 +25,33 @@ FROM ranges WHERE task_id = $1 AND seq = $2`
 WHERE task_id = $1 AND seq = $2`
 )
 
-// hot are the prepared statements of a group commit.
-type hot struct {
-	selectLease, cutRange, advanceRange *sql.Stmt
-	upsertFailure, deleteFailure        *sql.Stmt
-	upsertUpload, upsertPart            *sql.Stmt
-	deleteParts, deleteUpload           *sql.Stmt
-}
-
-// all pairs each statement with its text.
-func (h *hot) all(lock string) []struct {
-	stmt **sql.Stmt
-	text string
-} {
-	return []struct {
-		stmt **sql.Stmt
-		text string
-	}{
-		{&h.selectLease, selectLease + lock},
-		{&h.cutRange, cutRange},
-		{&h.advanceRange, advanceRange},
-		{&h.upsertFailure, upsertFailure},
-		{&h.deleteFailure, deleteFailure},
-		{&h.upsertUpload, upsertUpload},
-		{&h.upsertPart, upsertPart},
-		{&h.deleteParts, deleteParts},
-		{&h.deleteUpload, deleteUpload},
-	}
-}
+// statements are those of a group commit by their text, prepared once.
+type statements map[string]*sql.Stmt
 
 // prepare returns the statements, to be closed by the caller.
-func (db *DB) prepare(ctx context.Context) (h hot, err error) {
-	for _, s := range h.all(db.dialect.forUpdate) {
-		if *s.stmt, err = db.writer.PrepareContext(ctx, s.text); err != nil {
-			return hot{}, errors.Join(wrap(ctx, "prepare statements", err), h.close())
+func (db *DB) prepare(ctx context.Context) (statements, error) {
+	s := make(statements)
+	for _, text := range []string{
+		selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
+		upsertUpload, upsertPart, deleteParts, deleteUpload,
+	} {
+		full := text
+		if text == selectLease {
+			full += db.dialect.forUpdate
 		}
+		stmt, err := db.writer.PrepareContext(ctx, full) //nolint:sqlclosecheck // close does
+		if err != nil {
+			return nil, errors.Join(wrap(ctx, "prepare statements", err), s.close())
+		}
+		s[text] = stmt
 	}
-	return h, nil
+	return s, nil
 }
 
-// in returns the statements bound to a transaction, which closes them.
-func (h *hot) in(ctx context.Context, tx *sql.Tx) hot {
-	var bound hot
-	to := bound.all("")
-	for i, s := range h.all("") {
-		*to[i].stmt = tx.StmtContext(ctx, *s.stmt)
-	}
-	return bound
-}
-
-func (h *hot) close() error {
+func (s statements) close() error {
 	var errs []error
-	for _, s := range h.all("") {
-		if *s.stmt != nil {
-			errs = append(errs, (*s.stmt).Close())
-		}
+	for _, stmt := range s {
+		errs = append(errs, stmt.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -92,9 +63,12 @@ func (h *hot) close() error {
 // A checkpoint that holds its lease but breaks the books makes the whole commit Invalid and nothing is stored: a
 // position behind the stored one or beyond the end, counters that do not balance or move without the position
 // (rules P1, P3), a cut that is not between position and end.
+//
+// After another error it may be unknown whether the commit took place (rule P7): [DB.Ranges] tells, and giving the
+// same commit again is refused or lost where it did.
 func (db *DB) Commit(ctx context.Context, c oms.Commit) (lost []int, err error) {
 	err = db.write(ctx, "commit", func(tx *sql.Tx) error {
-		b := batch{hot: db.hot.in(ctx, tx), now: db.clock().UnixMilli()}
+		b := batch{tx: tx, hot: db.hot, bound: make(statements, len(db.hot)), now: db.clock().UnixMilli()}
 		for i, p := range c.Checkpoints {
 			held, err := b.checkpoint(ctx, p)
 			if err != nil {
@@ -114,8 +88,26 @@ func (db *DB) Commit(ctx context.Context, c oms.Commit) (lost []int, err error) 
 
 // batch is a group commit under way.
 type batch struct {
-	hot hot
-	now int64 // milliseconds
+	tx    *sql.Tx
+	hot   statements
+	bound statements // those of hot that were used in tx, which closes them
+	now   int64      // milliseconds
+}
+
+// stmt returns a prepared statement bound to the transaction.
+func (b *batch) stmt(ctx context.Context, text string) *sql.Stmt {
+	s := b.bound[text]
+	if s == nil {
+		s = b.tx.StmtContext(ctx, b.hot[text])
+		b.bound[text] = s
+	}
+	return s
+}
+
+// exec runs a prepared statement.
+func (b *batch) exec(ctx context.Context, text string, args ...any) error {
+	_, err := b.stmt(ctx, text).ExecContext(ctx, args...) //nolint:sqlclosecheck // the transaction does
+	return err
 }
 
 // checkpoint stores one checkpoint; held is false when the lease is lost.
@@ -124,7 +116,8 @@ func (b *batch) checkpoint(ctx context.Context, p oms.Checkpoint) (held bool, er
 		return false, nil // nobody holds a free range
 	}
 	var cur, end string
-	err = b.hot.selectLease.QueryRowContext(ctx, p.TaskID, p.Seq, p.Owner, p.Token, p.Generation).Scan(&cur, &end)
+	row := b.stmt(ctx, selectLease).QueryRowContext(ctx, p.TaskID, p.Seq, p.Owner, p.Token, p.Generation) //nolint:sqlclosecheck // the transaction does
+	err = row.Scan(&cur, &end)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -135,7 +128,7 @@ func (b *batch) checkpoint(ctx context.Context, p oms.Checkpoint) (held bool, er
 		return false, err
 	}
 	if p.Cut != nil {
-		if _, err := b.hot.cutRange.ExecContext(ctx, p.TaskID, p.Seq, p.Cut.Seq, blob(p.Cut.At)); err != nil {
+		if err := b.exec(ctx, cutRange, p.TaskID, p.Seq, p.Cut.Seq, blob(p.Cut.At)); err != nil {
 			return false, err
 		}
 		end = p.Cut.At
@@ -145,7 +138,7 @@ func (b *batch) checkpoint(ctx context.Context, p oms.Checkpoint) (held bool, er
 		owner = ""
 	}
 	d := p.Delta
-	_, err = b.hot.advanceRange.ExecContext(ctx, p.TaskID, p.Seq, blob(p.Cur), blob(end), truth(p.Done), owner,
+	err = b.exec(ctx, advanceRange, p.TaskID, p.Seq, blob(p.Cur), blob(end), p.Done, owner,
 		d.Listed, d.Migrated, d.Failed, d.Skipped, d.ListedBytes, d.MigratedBytes, d.FailedBytes, d.SkippedBytes, d.MovedBytes)
 	if err != nil {
 		return false, err
@@ -177,7 +170,7 @@ func checkBooks(p oms.Checkpoint, cur, end string) error {
 
 func (b *batch) failures(ctx context.Context, p oms.Checkpoint) error {
 	for _, key := range p.Resolved {
-		if _, err := b.hot.deleteFailure.ExecContext(ctx, p.TaskID, blob(key)); err != nil {
+		if err := b.exec(ctx, deleteFailure, p.TaskID, blob(key)); err != nil {
 			return err
 		}
 	}
@@ -186,7 +179,7 @@ func (b *batch) failures(ctx context.Context, p oms.Checkpoint) error {
 		if at == 0 {
 			at = b.now
 		}
-		_, err := b.hot.upsertFailure.ExecContext(ctx, p.TaskID, blob(f.Key), p.Generation, f.Size, f.Kind, oms.Clean(f.Code), oms.Clean(f.Message), at)
+		err := b.exec(ctx, upsertFailure, p.TaskID, blob(f.Key), p.Generation, f.Size, f.Kind, oms.Clean(f.Code), oms.Clean(f.Message), at)
 		if err != nil {
 			return err
 		}
@@ -196,7 +189,7 @@ func (b *batch) failures(ctx context.Context, p oms.Checkpoint) error {
 
 func (b *batch) uploads(ctx context.Context, c oms.Commit) error {
 	for _, u := range c.Opened {
-		_, err := b.hot.upsertUpload.ExecContext(ctx, u.TaskID, blob(u.Key), blob(u.UploadID), u.PartSize, u.Size, blob(u.ETag))
+		err := b.exec(ctx, upsertUpload, u.TaskID, blob(u.Key), blob(u.UploadID), u.PartSize, u.Size, blob(u.ETag))
 		if err != nil {
 			return err
 		}
@@ -213,10 +206,10 @@ func (b *batch) uploads(ctx context.Context, c oms.Commit) error {
 		}
 	}
 	for _, u := range c.Closed {
-		if _, err := b.hot.deleteParts.ExecContext(ctx, u.TaskID, blob(u.Key), blob(u.UploadID)); err != nil {
+		if err := b.exec(ctx, deleteParts, u.TaskID, blob(u.Key), blob(u.UploadID)); err != nil {
 			return err
 		}
-		if _, err := b.hot.deleteUpload.ExecContext(ctx, u.TaskID, blob(u.Key), blob(u.UploadID)); err != nil {
+		if err := b.exec(ctx, deleteUpload, u.TaskID, blob(u.Key), blob(u.UploadID)); err != nil {
 			return err
 		}
 	}
@@ -224,7 +217,6 @@ func (b *batch) uploads(ctx context.Context, c oms.Commit) error {
 }
 
 func (b *batch) part(ctx context.Context, p oms.PartDone) error {
-	_, err := b.hot.upsertPart.ExecContext(ctx, p.Upload.TaskID, blob(p.Upload.Key), blob(p.Upload.UploadID),
+	return b.exec(ctx, upsertPart, p.Upload.TaskID, blob(p.Upload.Key), blob(p.Upload.UploadID),
 		p.Part.Number, blob(p.Part.ETag), p.Part.CRC32C)
-	return err
 }

@@ -35,7 +35,7 @@ type DB struct {
 	dialect        dialect
 	log            *slog.Logger
 	clock          func() time.Time
-	hot            hot
+	hot            statements
 	// wiped is set when secrets were deleted, until the log that may still hold their sealed form is emptied.
 	wiped atomic.Bool
 }
@@ -105,6 +105,7 @@ func (db *DB) connect(ctx context.Context, path string, files fs.FS) error {
 	if db.hot, err = db.prepare(ctx); err != nil {
 		return err
 	}
+	db.wiped.Store(true) // a process that was killed may have left a log
 	db.reader = sql.OpenDB(reader)
 	db.reader.SetMaxOpenConns(readers)
 	db.reader.SetMaxIdleConns(readers)
@@ -227,14 +228,6 @@ func instant(us int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
-}
-
-// truth is the stored form of a truth value.
-func truth(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // blob is the stored form of a key: never nil, which would be NULL, and never text, which sorts apart.

@@ -9,12 +9,14 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/openoms/openoms/internal/oms"
 	sqlitedriver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/openoms/openoms/internal/oms"
 )
 
 // This file is the only one that knows which database it is.
@@ -38,12 +40,15 @@ const (
 	reading
 )
 
+// busyTimeout is how long a statement waits for another process that writes, in milliseconds.
+const busyTimeout = "10000"
+
 // sqlite returns the settings that rule P6 and secret hygiene need (reliability.md, section 2).
 func sqlite() dialect {
 	return dialect{
 		minVersion: "3.51.3",
 		settings: []pragma{
-			{"busy_timeout", "10000", "10000"}, // milliseconds; first, since the next ones may have to wait
+			{"busy_timeout", busyTimeout, busyTimeout}, // first, since the next ones may have to wait
 			{"journal_mode", "WAL", "wal"},
 			{"synchronous", "FULL", "2"},
 			{"foreign_keys", "ON", "1"},
@@ -102,7 +107,7 @@ func (c *connector) setUp(ctx context.Context, conn driver.Conn) error {
 	if !atLeast(version, c.dialect.minVersion) {
 		return fmt.Errorf("SQLite %s is too old: %s or later is needed", version, c.dialect.minVersion)
 	}
-	for _, p := range append(c.dialect.settings[:len(c.dialect.settings):len(c.dialect.settings)], c.extra...) {
+	for _, p := range slices.Concat(c.dialect.settings, c.extra) {
 		if _, err := value(ctx, q, "PRAGMA "+p.name+" = "+p.set); err != nil {
 			return fmt.Errorf("set %s: %w", p.name, err)
 		}
@@ -191,8 +196,11 @@ func (d dialect) scrub(ctx context.Context, writer *sql.DB) (ok bool, err error)
 	}
 	var busy, frames, moved int
 	scrubErr := conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
-	_, err = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA busy_timeout = "+d.settings[0].set)
-	return scrubErr == nil && busy == 0, errors.Join(scrubErr, err)
+	if _, err := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA busy_timeout = "+busyTimeout); err != nil {
+		drop := func(any) error { return driver.ErrBadConn } // a connection that does not wait must not be used again
+		return false, errors.Join(scrubErr, err, conn.Raw(drop))
+	}
+	return scrubErr == nil && busy == 0, scrubErr
 }
 
 // interrupted reports whether a statement ended because its context did.

@@ -19,7 +19,7 @@ ON CONFLICT (task_id, object_key) DO UPDATE SET generation = EXCLUDED.generation
 func (db *DB) Failures(ctx context.Context, id int64, after string, limit int, beforeGen int64) ([]oms.Failure, error) {
 	list, err := query(ctx, db.reader, scanFailure, `SELECT task_id, object_key, generation, size, kind, code, message, failed_at
 FROM failures WHERE task_id = $1 AND object_key > $2 AND ($3 <= 0 OR generation < $3) ORDER BY object_key LIMIT $4`,
-		id, blob(after), beforeGen, limit)
+		id, blob(after), beforeGen, max(limit, 0))
 	return list, wrap(ctx, "read failures", err)
 }
 

@@ -23,8 +23,8 @@ func (db *DB) ClaimRanges(ctx context.Context, owner string, id int64, limit int
 		list, err = query(ctx, tx, scanRange, `UPDATE ranges SET owner = $1, token = token + 1,
     generation = (SELECT generation FROM tasks WHERE id = $2)
 WHERE task_id = $2 AND seq IN (
-    SELECT seq FROM ranges WHERE task_id = $2 AND done = 0 AND owner = '' ORDER BY seq LIMIT $3`+db.dialect.skipLocked+`)
-RETURNING `+rangeColumns, owner, id, limit)
+    SELECT seq FROM ranges WHERE task_id = $2 AND done = FALSE AND owner = '' ORDER BY seq LIMIT $3`+db.dialect.skipLocked+`)
+RETURNING `+rangeColumns, owner, id, max(limit, 0))
 		if err != nil || len(list) == 0 {
 			return err
 		}
@@ -63,7 +63,7 @@ func insertRange(ctx context.Context, tx *sql.Tx, r oms.Range, now int64) error 
 	c := r.Counters
 	_, err := tx.ExecContext(ctx, "INSERT INTO ranges ("+rangeColumns+`)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
-		r.TaskID, r.Seq, r.Generation, r.Kind, blob(r.Prefix), blob(r.Start), blob(r.Cur), blob(r.End), truth(r.Done), r.Owner, r.Token,
+		r.TaskID, r.Seq, r.Generation, r.Kind, blob(r.Prefix), blob(r.Start), blob(r.Cur), blob(r.End), r.Done, r.Owner, r.Token,
 		c.Listed, c.Migrated, c.Failed, c.Skipped, c.ListedBytes, c.MigratedBytes, c.FailedBytes, c.SkippedBytes, c.MovedBytes)
 	if err != nil || r.Owner == "" {
 		return err
@@ -72,10 +72,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 }
 
 func scanRange(s scanner) (r oms.Range, err error) {
-	var done int64
 	c := &r.Counters
-	err = s.Scan(&r.TaskID, &r.Seq, &r.Generation, &r.Kind, &r.Prefix, &r.Start, &r.Cur, &r.End, &done, &r.Owner, &r.Token,
+	err = s.Scan(&r.TaskID, &r.Seq, &r.Generation, &r.Kind, &r.Prefix, &r.Start, &r.Cur, &r.End, &r.Done, &r.Owner, &r.Token,
 		&c.Listed, &c.Migrated, &c.Failed, &c.Skipped, &c.ListedBytes, &c.MigratedBytes, &c.FailedBytes, &c.SkippedBytes, &c.MovedBytes)
-	r.Done = done != 0
 	return r, err
 }

@@ -163,7 +163,7 @@ func (db *DB) Tasks(ctx context.Context, f oms.TaskFilter) (page []oms.Task, tot
 			return err
 		}
 		page, err = query(ctx, tx, scanTask, selectTasks+"WHERE t.id IN (SELECT id FROM tasks "+whereFilter+
-			" ORDER BY id DESC LIMIT $5 OFFSET $6)"+groupTasks+"ORDER BY t.id DESC", append(args, f.Limit, f.Offset)...)
+			" ORDER BY id DESC LIMIT $5 OFFSET $6)"+groupTasks+"ORDER BY t.id DESC", append(args, max(f.Limit, 0), max(f.Offset, 0))...)
 		return err
 	})
 	return page, total, err
@@ -351,11 +351,11 @@ func taskRow(t oms.Task) ([]any, error) {
 		code, message = t.Error.Code, t.Error.Message
 	}
 	if t.FailedList.Result != nil {
-		result = truth(*t.FailedList.Result)
+		result = *t.FailedList.Result
 	}
 	return []any{
-		t.Name, t.GroupID, t.GroupType, spec, t.Spec.Priority.Rank(), t.Status, t.Generation, truth(t.FailedOnly),
-		truth(t.Planned), code, message, truth(t.QueryOver), result, blob(t.FailedList.Key), t.FailedList.Code,
+		t.Name, t.GroupID, t.GroupType, spec, t.Spec.Priority.Rank(), t.Status, t.Generation, t.FailedOnly,
+		t.Planned, code, message, t.QueryOver, result, blob(t.FailedList.Key), t.FailedList.Code,
 		micros(t.Epoch), micros(t.UpdatedAt), micros(t.QueuedAt), micros(t.StartedAt), int64(t.RunFor),
 	}, nil
 }
@@ -381,14 +381,13 @@ func scanTask(s scanner) (oms.Task, error) {
 		t                                          oms.Task
 		spec                                       string
 		code, message                              sql.NullString
-		result                                     sql.NullInt64
-		failedOnly, planned, queryOver, runFor     int64
+		result                                     sql.NullBool
 		epoch, created, updated, queued, startedAt int64
 	)
 	c := &t.Counters
 	err := s.Scan(&t.ID, &t.ProjectID, &t.Name, &t.GroupID, &t.GroupType, &spec, &t.Status, &t.Generation,
-		&failedOnly, &planned, &code, &message, &queryOver, &result, &t.FailedList.Key, &t.FailedList.Code,
-		&epoch, &created, &updated, &queued, &startedAt, &runFor,
+		&t.FailedOnly, &t.Planned, &code, &message, &t.QueryOver, &result, &t.FailedList.Key, &t.FailedList.Code,
+		&epoch, &created, &updated, &queued, &startedAt, &t.RunFor,
 		&c.Listed, &c.Migrated, &c.Failed, &c.Skipped, &c.ListedBytes, &c.MigratedBytes, &c.FailedBytes, &c.SkippedBytes, &c.MovedBytes)
 	if err != nil {
 		return oms.Task{}, err
@@ -400,12 +399,10 @@ func scanTask(s scanner) (oms.Task, error) {
 		t.Error = &oms.ErrorReason{Code: code.String, Message: message.String}
 	}
 	if result.Valid {
-		written := result.Int64 != 0
-		t.FailedList.Result = &written
+		t.FailedList.Result = &result.Bool
 	}
-	t.FailedOnly, t.Planned, t.QueryOver = failedOnly != 0, planned != 0, queryOver != 0
 	t.Epoch, t.CreatedAt, t.UpdatedAt = instant(epoch), instant(created), instant(updated)
-	t.QueuedAt, t.StartedAt, t.RunFor = instant(queued), instant(startedAt), time.Duration(runFor)
+	t.QueuedAt, t.StartedAt = instant(queued), instant(startedAt)
 	return t, nil
 }
 

@@ -1,5 +1,5 @@
 -- Instants are microseconds since 1970 in UTC, 0 for none. Object keys and other foreign bytes are BLOB, so that
--- their order is that of their bytes. Truth values are 0 and 1.
+-- their order is that of their bytes.
 
 CREATE TABLE sequences (
     name  TEXT   NOT NULL PRIMARY KEY,
@@ -17,12 +17,12 @@ CREATE TABLE tasks (
     priority      SMALLINT NOT NULL, -- rank of the priority in spec, 0 runs first
     status        SMALLINT NOT NULL,
     generation    BIGINT   NOT NULL,
-    failed_only   SMALLINT NOT NULL,
-    planned       SMALLINT NOT NULL,
+    failed_only   BOOLEAN  NOT NULL,
+    planned       BOOLEAN  NOT NULL,
     error_code    TEXT,              -- null: no error
     error_message TEXT,
-    query_over    SMALLINT NOT NULL,
-    list_result   SMALLINT,          -- null: no failed list was written
+    query_over    BOOLEAN  NOT NULL,
+    list_result   BOOLEAN,           -- null: no failed list was written
     list_key      BLOB     NOT NULL,
     list_code     TEXT     NOT NULL,
     epoch         BIGINT   NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE ranges (
     start_key      BLOB     NOT NULL,
     cur_key        BLOB     NOT NULL,
     end_key        BLOB     NOT NULL, -- empty: no upper bound
-    done           SMALLINT NOT NULL,
+    done           BOOLEAN  NOT NULL,
     owner          TEXT     NOT NULL, -- empty: free
     token          BIGINT   NOT NULL,
     listed         BIGINT   NOT NULL,
@@ -76,7 +76,7 @@ CREATE TABLE ranges (
     moved_bytes    BIGINT   NOT NULL,
     PRIMARY KEY (task_id, seq)
 );
-CREATE INDEX ranges_free ON ranges (task_id, seq) WHERE done = 0 AND owner = '';
+CREATE INDEX ranges_free ON ranges (task_id, seq) WHERE done = FALSE AND owner = '';
 CREATE INDEX ranges_owner ON ranges (owner) WHERE owner <> '';
 
 CREATE TABLE failures (
