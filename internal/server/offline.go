@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/openoms/openoms/internal/auth"
+	"github.com/openoms/openoms/internal/egress"
+	"github.com/openoms/openoms/internal/engine"
+	"github.com/openoms/openoms/internal/oms"
+)
+
+// KeysOptions say whose keys are managed. All fields are required but MasterKeyFile.
+type KeysOptions struct {
+	DataDir       string
+	MasterKeyFile string // "" is master.key in DataDir
+	Logger        *slog.Logger
+	Clock         func() time.Time
+}
+
+// Keys is the access management of a data directory without its service, which may run meanwhile.
+type Keys struct {
+	*auth.Service
+	store *store
+}
+
+// OpenKeys opens the access management of a data directory; oms.NotFound when no service has started with it yet.
+// The caller closes it.
+func OpenKeys(ctx context.Context, opts KeysOptions) (*Keys, error) {
+	cfg := Config{DataDir: opts.DataDir, MasterKeyFile: opts.MasterKeyFile}
+	if _, err := os.Stat(cfg.masterKeyFile()); errors.Is(err, fs.ErrNotExist) {
+		return nil, neverStarted(opts.DataDir)
+	}
+	st, err := open(ctx, storeOptions{dataDir: cfg.DataDir, keyFile: cfg.masterKeyFile(), log: opts.Logger, clock: opts.Clock})
+	if err != nil {
+		return nil, err
+	}
+	has, err := st.HasUsers(ctx)
+	if err == nil && !has {
+		err = neverStarted(opts.DataDir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, st.close())
+	}
+	return &Keys{Service: auth.New(auth.Options{Store: st, Sealer: st.sealer, Now: opts.Clock}), store: st}, nil
+}
+
+func neverStarted(dir string) error {
+	return oms.Errorf(oms.NotFound, "", "no service has started with the data directory %q yet: run oms serve once", dir)
+}
+
+// Close gives the data directory back.
+func (k *Keys) Close() error { return k.store.close() }
+
+// LocalOptions are what a Local needs. All fields are required but Concurrency.
+type LocalOptions struct {
+	DataDir     string
+	Concurrency int            // objects in flight; 0 is automatic
+	Endpoints   []oms.Endpoint // that the person at the keyboard named
+	Version     string         // of the program
+	Logger      *slog.Logger
+	Clock       func() time.Time
+}
+
+// Local is the engine without a listener, for one migration. It may reach private addresses: it acts for the
+// person who started it.
+type Local struct {
+	*engine.Engine
+	plane *dataPlane
+	store *store
+}
+
+// OpenLocal opens the data directory, which nobody else may use meanwhile (oms.Conflict). Engine.Run moves; the
+// caller closes the Local after that.
+func OpenLocal(ctx context.Context, opts LocalOptions) (*Local, error) {
+	if err := harden(); err != nil {
+		return nil, err
+	}
+	endpoints, err := hostPorts(opts.Endpoints)
+	if err != nil {
+		return nil, err
+	}
+	cfg := Config{DataDir: opts.DataDir}
+	st, err := openServing(ctx, storeOptions{dataDir: cfg.DataDir, keyFile: cfg.masterKeyFile(), log: opts.Logger, clock: opts.Clock})
+	if err != nil {
+		return nil, err
+	}
+	plane, err := newDataPlane(dataPlaneOptions{
+		store: st, egress: egress.Options{AllowPrivate: true, AnyPort: true, AllowEndpoints: endpoints},
+		concurrency: opts.Concurrency, quota: oms.Quota{Running: 1, Waiting: 1 << 30, CreatedPerDay: 1 << 30},
+		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
+	})
+	if err != nil {
+		return nil, errors.Join(err, st.close())
+	}
+	return &Local{Engine: plane.Engine, plane: plane, store: st}, nil
+}
+
+// Close gives the data directory back. Run has returned.
+func (l *Local) Close() error {
+	l.plane.transport.CloseIdleConnections()
+	return l.store.close()
+}

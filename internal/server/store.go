@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/openoms/openoms/internal/db"
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/seal"
+)
+
+// store is an open data directory: database, master key and, for who serves it, the lock.
+type store struct {
+	*db.DB
+	sealer *seal.Sealer
+	lock   *db.DirLock // nil without the right to serve
+}
+
+// storeOptions say what to open.
+type storeOptions struct {
+	dataDir string
+	keyFile string
+	log     *slog.Logger
+	clock   func() time.Time
+}
+
+// openServing opens the data directory to serve it: no other process may, and what a dead one had leased is free.
+func openServing(ctx context.Context, opts storeOptions) (*store, error) {
+	lock, err := db.Lock(opts.dataDir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(ctx, opts)
+	if err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	s.lock = lock
+	if err := s.ReleaseAll(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// open opens the data directory, which exists, beside whoever serves it.
+func open(ctx context.Context, opts storeOptions) (*store, error) {
+	sealer, err := seal.LoadOrCreate(opts.keyFile)
+	if err != nil {
+		return nil, err
+	}
+	d, err := db.Open(ctx, db.Options{DataDir: opts.dataDir, Logger: opts.log, Clock: opts.clock})
+	if err != nil {
+		return nil, err
+	}
+	return &store{DB: d, sealer: sealer}, nil
+}
+
+// close closes the database and gives the directory back.
+func (s *store) close() error {
+	err := s.Close()
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Release())
+	}
+	return err
+}
+
+// checkPrivate refuses a file with a private key that others may read (rule S13).
+func checkPrivate(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("private key: %w", err)
+	}
+	if othersMay(info) {
+		return &oms.Error{
+			Op: "private key", Key: path, Kind: oms.Denied,
+			Msg: "others may read or change the file (" + info.Mode().Perm().String() + "): set its mode to 0600",
+		}
+	}
+	return nil
+}
