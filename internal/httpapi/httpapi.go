@@ -88,10 +88,10 @@ func New(opts Options) http.Handler {
 		opts.Clock = time.Now
 	}
 	s := &service{
-		tasks: opts.Tasks, regions: opts.Regions, auth: opts.Auth, audit: opts.Audit,
+		tasks: opts.Tasks, regions: opts.Regions, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
 		log: opts.Logger, clock: opts.Clock, limiter: newLimiter(opts.Rate, opts.Clock),
 	}
-	return s.guard(s.mux(opts))
+	return s.guard(s.mux(opts, routes()))
 }
 
 // service holds what operations use. It is safe for concurrent use.
@@ -99,7 +99,7 @@ type service struct {
 	tasks   Tasks
 	regions Regions
 	auth    Auth
-	audit   Audit
+	audit   *auditor
 	log     *slog.Logger
 	clock   func() time.Time
 	limiter *limiter

@@ -66,10 +66,10 @@ func routes() []route {
 
 // mux registers all paths. Each pattern is registered once for all methods: the refusal of a wrong method is
 // ours, and a fixed path cannot conflict with "GET /{version}".
-func (s *service) mux(opts Options) *http.ServeMux {
+func (s *service) mux(opts Options, operations []route) *http.ServeMux {
 	mux := http.NewServeMux()
 	byPath := map[string][]route{}
-	for _, rt := range routes() {
+	for _, rt := range operations {
 		if err := rt.auth.Validate(); err != nil {
 			panic("httpapi: " + rt.method + " " + rt.path + ": " + err.Error())
 		}

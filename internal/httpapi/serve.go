@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,8 +22,6 @@ const (
 	maxDrain = 12 << 20
 	// operationTimeout bounds one operation; creating a task asks two stores.
 	operationTimeout = 60 * time.Second
-	// auditTimeout bounds the write of an audit entry, which does not end with the client's patience.
-	auditTimeout = 10 * time.Second
 )
 
 // headerRequestID is on every answer.
@@ -120,7 +116,7 @@ func (s *service) operation(rt route) http.Handler {
 			s.writeJSON(w, r, result)
 		}
 		if rt.auth.Action.Writes() && !isRateLimit(err) || status == http.StatusUnauthorized || status == http.StatusForbidden {
-			s.record(ctx, w, c, rt.name, status, err)
+			s.record(ctx, w, c, rt.name, err)
 		}
 		s.log.DebugContext(ctx, "request served", "operation", rt.name, "status", status,
 			"request_id", w.Header().Get(headerRequestID), "project_id", c.id.ProjectID,
@@ -190,43 +186,6 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return nil, oms.Errorf(oms.Invalid, "OMS.0004", "The request body could not be read.")
 }
 
-// record appends to the audit log (rule S12). The change is made already, so a failure is only logged.
-func (s *service) record(ctx context.Context, w http.ResponseWriter, c *call, action string, status int, err error) {
-	result := "ok"
-	if err != nil {
-		_, code, _ := classify(err)
-		result = strconv.Itoa(status) + " " + code
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
-	defer cancel()
-	entry := oms.AuditEntry{
-		Project: c.id.ProjectID, Actor: actor(c.id), Action: action, Object: oms.Clean(c.object),
-		Remote: remoteHost(c.r), Result: result,
-	}
-	if err := s.audit.Append(ctx, entry); err != nil {
-		s.log.ErrorContext(ctx, "audit entry not stored", "action", entry.Action, "project_id", entry.Project,
-			"actor", entry.Actor, "object", entry.Object, "result", entry.Result,
-			"request_id", w.Header().Get(headerRequestID), "err", err)
-	}
-}
-
-// actor names who called: the user, and the access key if one signed.
-func actor(id auth.Identity) string {
-	if id.Credential == auth.AccessKeyCredential {
-		return id.UserName + "/" + id.AccessKey
-	}
-	return id.UserName
-}
-
-// remoteHost returns the address of the peer without its port.
-func remoteHost(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
-
 // iam serves one of the IAM paths and audits what it changes or refuses.
 func (s *service) iam(name string, serve http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -239,19 +198,4 @@ func (s *service) iam(name string, serve http.HandlerFunc) http.Handler {
 			s.recordIAM(ctx, w, r, name)
 		}
 	})
-}
-
-// recordIAM appends an IAM call to the audit log. Who called is known to the IAM handler only.
-func (s *service) recordIAM(ctx context.Context, w *answer, r *http.Request, name string) {
-	result := "ok"
-	if w.status >= http.StatusBadRequest {
-		result = strconv.Itoa(w.status)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
-	defer cancel()
-	entry := oms.AuditEntry{Action: "iam " + r.Method + " " + name, Remote: remoteHost(r), Result: result}
-	if err := s.audit.Append(ctx, entry); err != nil {
-		s.log.ErrorContext(ctx, "audit entry not stored", "action", entry.Action, "remote", entry.Remote,
-			"result", entry.Result, "request_id", w.Header().Get(headerRequestID), "err", err)
-	}
 }
