@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -231,21 +230,19 @@ func TestLoginScope(t *testing.T) {
 	}
 }
 
-// serve sends w to the handler and returns the answer.
-func serve(h http.HandlerFunc, r *http.Request) *http.Response {
+// answer is what a handler wrote.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// serve sends r to the handler and returns the answer.
+func serve(h http.HandlerFunc, r *http.Request) answer {
 	rec := httptest.NewRecorder()
 	rec.Header().Set("X-Request-Id", "request-1")
 	h(rec, r)
-	return rec.Result()
-}
-
-func bodyOf(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return answer{status: rec.Code, header: rec.Header(), body: rec.Body.String()}
 }
 
 func tokenPost(body string) wire {
@@ -263,12 +260,12 @@ const tokenRequestBody = `{"auth":{"identity":{"methods":["password"],
 func TestServeTokens(t *testing.T) {
 	f := newLoginFixture(t)
 	resp := serve(f.ServeTokens, tokenPost(tokenRequestBody).request(t))
-	body := bodyOf(t, resp)
-	token := oms.NewSecret(resp.Header.Get("X-Subject-Token"))
-	if resp.StatusCode != http.StatusCreated || token.IsZero() {
-		t.Fatalf("got status %d, body %s", resp.StatusCode, body)
+	body := resp.body
+	token := oms.NewSecret(resp.header.Get("X-Subject-Token"))
+	if resp.status != http.StatusCreated || token.IsZero() {
+		t.Fatalf("got status %d, body %s", resp.status, body)
 	}
-	if ct, trace := resp.Header.Get("Content-Type"), resp.Header.Get("X-IAM-Trace-Id"); ct != "application/json" || trace != "request-1" {
+	if ct, trace := resp.header.Get("Content-Type"), resp.header.Get("X-IAM-Trace-Id"); ct != "application/json" || trace != "request-1" {
 		t.Errorf("got content type %q, trace id %q", ct, trace)
 	}
 	domain := `{"id":"` + TheDomain().ID + `","name":"openoms"}`
@@ -281,15 +278,15 @@ func TestServeTokens(t *testing.T) {
 	subject := withToken(wire{method: "GET", target: "/v3/auth/tokens", host: "h"}, token)
 	subject.set("X-Subject-Token", token.Reveal())
 	resp = serve(f.ServeTokens, subject.request(t))
-	if got := bodyOf(t, resp); resp.StatusCode != http.StatusOK || got != strings.Replace(want, "cn-north-4", "default", 1) {
-		t.Errorf("describe: got status %d, body %s", resp.StatusCode, got)
+	if got := resp.body; resp.status != http.StatusOK || got != strings.Replace(want, "cn-north-4", "default", 1) {
+		t.Errorf("describe: got status %d, body %s", resp.status, got)
 	}
 	subject.method = "DELETE"
-	if resp = serve(f.ServeTokens, subject.request(t)); resp.StatusCode != http.StatusNoContent || bodyOf(t, resp) != "" {
-		t.Errorf("revoke: got status %d", resp.StatusCode)
+	if resp = serve(f.ServeTokens, subject.request(t)); resp.status != http.StatusNoContent || resp.body != "" {
+		t.Errorf("revoke: got status %d", resp.status)
 	}
-	if resp = serve(f.ServeTokens, subject.request(t)); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("revoke with the revoked token: got status %d, want 401", resp.StatusCode)
+	if resp = serve(f.ServeTokens, subject.request(t)); resp.status != http.StatusUnauthorized {
+		t.Errorf("revoke with the revoked token: got status %d, want 401", resp.status)
 	}
 }
 
@@ -308,8 +305,7 @@ func TestForeignSubject(t *testing.T) {
 		w := withToken(wire{method: method, target: "/v3/auth/tokens", host: "h"}, caller)
 		w.set("X-Subject-Token", subject.Reveal())
 		resp := serve(f.ServeTokens, w.request(t))
-		_ = bodyOf(t, resp)
-		return resp.StatusCode
+		return resp.status
 	}
 	if got := ask("GET", bob, alice); got != http.StatusUnauthorized {
 		t.Errorf("bob reads alice's token: got %d, want 401", got)
@@ -366,19 +362,19 @@ func TestServeErrors(t *testing.T) {
 			Code string `json:"error_code"`
 			Msg  string `json:"error_msg"`
 		}
-		body := bodyOf(t, resp)
-		if err := json.Unmarshal([]byte(body), &e); err != nil || resp.StatusCode != tt.status || e.Code == "" || e.Msg == "" {
-			t.Errorf("%s: got status %d, body %s, want %d with a code and a text", tt.name, resp.StatusCode, body, tt.status)
+		body := resp.body
+		if err := json.Unmarshal([]byte(body), &e); err != nil || resp.status != tt.status || e.Code == "" || e.Msg == "" {
+			t.Errorf("%s: got status %d, body %s, want %d with a code and a text", tt.name, resp.status, body, tt.status)
 		}
-		if resp.StatusCode == 401 && e.Code != CodeUnauthenticated {
+		if resp.status == http.StatusUnauthorized && e.Code != CodeUnauthenticated {
 			t.Errorf("%s: got code %s, want %s", tt.name, e.Code, CodeUnauthenticated)
 		}
 	}
 	f := newLoginFixture(t)
 	f.mem.fail = errors.New("secret of the database")
 	resp := serve(f.ServeTokens, tokenPost(tokenRequestBody).request(t))
-	if body := bodyOf(t, resp); resp.StatusCode != 503 || strings.Contains(body, "secret") || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("store away: got status %d, body %s", resp.StatusCode, body)
+	if body := resp.body; resp.status != http.StatusServiceUnavailable || strings.Contains(body, "secret") || resp.header.Get("Retry-After") == "" {
+		t.Errorf("store away: got status %d, body %s", resp.status, body)
 	}
 }
 
@@ -390,17 +386,17 @@ func TestServeThrottled(t *testing.T) {
 	f := newLoginFixture(t)
 	wrong := tokenPost(strings.Replace(tokenRequestBody, testPassword, "guess", 1))
 	for range attemptsPair {
-		if resp := serve(f.ServeTokens, wrong.request(t)); resp.StatusCode != 401 {
-			t.Fatalf("got status %d, want 401; %s", resp.StatusCode, bodyOf(t, resp))
+		if resp := serve(f.ServeTokens, wrong.request(t)); resp.status != http.StatusUnauthorized {
+			t.Fatalf("got status %d, want 401; %s", resp.status, resp.body)
 		}
 	}
 	resp := serve(f.ServeTokens, tokenPost(tokenRequestBody).request(t))
-	if body := bodyOf(t, resp); resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "300" {
-		t.Errorf("right password after too many wrong ones: got status %d, body %s, want 429", resp.StatusCode, body)
+	if body := resp.body; resp.status != http.StatusTooManyRequests || resp.header.Get("Retry-After") != "300" {
+		t.Errorf("right password after too many wrong ones: got status %d, body %s, want 429", resp.status, body)
 	}
 	f.clock.advance(attemptWindow)
-	if resp := serve(f.ServeTokens, tokenPost(tokenRequestBody).request(t)); resp.StatusCode != 201 {
-		t.Errorf("after the window: got status %d, want 201; %s", resp.StatusCode, bodyOf(t, resp))
+	if resp := serve(f.ServeTokens, tokenPost(tokenRequestBody).request(t)); resp.status != http.StatusCreated {
+		t.Errorf("after the window: got status %d, want 201; %s", resp.status, resp.body)
 	}
 }
 
@@ -441,9 +437,9 @@ func TestServeProjects(t *testing.T) {
 			var got struct {
 				Projects []struct{ ID, Name string }
 			}
-			body := bodyOf(t, resp)
-			if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != 200 || got.Projects == nil {
-				t.Fatalf("%s %q: status %d, body %s", kind, tt.query, resp.StatusCode, body)
+			body := resp.body
+			if err := json.Unmarshal([]byte(body), &got); err != nil || resp.status != http.StatusOK || got.Projects == nil {
+				t.Fatalf("%s %q: status %d, body %s", kind, tt.query, resp.status, body)
 			}
 			var pairs [][2]string
 			for _, p := range got.Projects {
@@ -462,8 +458,8 @@ func TestServeDomains(t *testing.T) {
 	signer{ak: testAK, sk: testSK}.sign(&w, "x-sdk-date")
 	resp := serve(f.ServeDomains, w.request(t))
 	want := `{"domains":[{"id":"` + TheDomain().ID + `","name":"openoms","enabled":true}]}` + "\n"
-	if body := bodyOf(t, resp); resp.StatusCode != 200 || body != want {
-		t.Errorf("got status %d, body %s, want %s", resp.StatusCode, body, want)
+	if body := resp.body; resp.status != http.StatusOK || body != want {
+		t.Errorf("got status %d, body %s, want %s", resp.status, body, want)
 	}
 }
 

@@ -297,7 +297,7 @@ func splitHostPort(address string) (string, uint16, error) {
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if addr, ok := parseIP(host); ok {
-		host = addr.Unmap().String()
+		return addr.Unmap().String(), uint16(port), nil
 	}
 	if host == "" || len(host) > maxHost || strings.ContainsFunc(host, badInHost) {
 		return "", 0, errors.New("the host is not valid")
@@ -306,7 +306,7 @@ func splitHostPort(address string) (string, uint16, error) {
 }
 
 func badInHost(r rune) bool {
-	return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\?#@<>"{}|^`+"`", r)
+	return r <= ' ' || r == 0x7f || strings.ContainsRune(`:/\?#@%[]<>"{}|^`+"`", r)
 }
 
 // parseIP reads a numeric host, without brackets.

@@ -450,6 +450,7 @@ func FuzzAddress(f *testing.F) {
 		f.Add(a, "80")
 	}
 	f.Add("127.1", "443")
+	f.Add("0.0.0.0", "A")
 	f.Add("[::1]", "+1")
 	f.Add("", "")
 	f.Add("a.localhost.", "99999")
