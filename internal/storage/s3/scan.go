@@ -2,13 +2,15 @@ package s3
 
 import (
 	"bytes"
-	"encoding/binary"
 	"unicode/utf8"
 )
 
 // scanner walks over a page in the plain form that stores write: elements without attributes or prefixes (the
 // root may have a default namespace), text without comments, sections or instructions. On anything else it gives
 // up, and the caller asks encoding/xml, so that the scanner never has to be right about the rest of XML.
+//
+// Texts are bytes: stores that know no encoding-type write control characters, carriage returns and invalid UTF-8
+// as they are, which XML forbids or changes, and which are the only way to learn such keys (rule D3).
 type scanner struct {
 	b       []byte
 	i       int
@@ -17,9 +19,6 @@ type scanner struct {
 
 // scanPage fills p from body; false when the document is not in the plain form or cannot be right.
 func scanPage(body []byte, p *pageBuilder) bool {
-	if !plainText(body) {
-		return false
-	}
 	s := scanner{b: body}
 	if !s.prolog() || !s.root() {
 		return false
@@ -149,7 +148,7 @@ func (s *scanner) finish() bool {
 func (s *scanner) space() {
 	for s.i < len(s.b) {
 		switch s.b[s.i] {
-		case ' ', '\n', '\t':
+		case ' ', '\n', '\t', '\r':
 			s.i++
 		default:
 			return
@@ -326,33 +325,4 @@ func hasSurrogateRef(text []byte) bool {
 			return true
 		}
 	}
-}
-
-// plainText reports whether encoding/xml would take all characters of body as they are: no control characters
-// but tab and newline, valid UTF-8, no "]]>".
-func plainText(body []byte) bool {
-	return !hasControl(body) && utf8.Valid(body) && !bytes.Contains(body, []byte("]]>")) &&
-		!bytes.Contains(body, []byte("\uffff")) && !bytes.Contains(body, []byte("\ufffe"))
-}
-
-// hasControl reports whether b holds a control character that the plain form has not, eight bytes at a time.
-func hasControl(b []byte) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	for len(b) >= 8 {
-		x := binary.LittleEndian.Uint64(b)
-		if (x-0x20*ones)&^x&highs != 0 && anyControl(b[:8]) {
-			return true
-		}
-		b = b[8:]
-	}
-	return anyControl(b)
-}
-
-func anyControl(b []byte) bool {
-	for _, c := range b {
-		if c < 0x20 && c != '\n' && c != '\t' {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,36 @@
+package s3_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+	"github.com/openoms/openoms/internal/storage/s3"
+)
+
+// newOpener returns an opener with a transport of its own, whose connections end with the test.
+func newOpener(t testing.TB) *s3.Opener {
+	t.Helper()
+	tr := s3.NewTransport(s3.TransportOptions{Dial: new(net.Dialer).DialContext, HeaderTimeout: 30 * time.Second})
+	t.Cleanup(tr.CloseIdleConnections)
+	return s3.NewOpener(s3.Options{Transport: tr})
+}
+
+func open(t testing.TB, o *s3.Opener, b storage.Bucket) *s3.Bucket {
+	t.Helper()
+	r, err := o.Open(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, ok := r.(*s3.Bucket)
+	if !ok {
+		t.Fatalf("got a %T", r)
+	}
+	return bucket
+}
+
+func keys(ak, sk string) oms.Credentials {
+	return oms.Credentials{AccessKey: ak, SecretKey: oms.NewSecret(sk)}
+}
