@@ -70,41 +70,46 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 // changed, removed or put in between.
 func (db *DB) VerifyAudit(ctx context.Context) (entries int64, err error) {
 	err = db.read(ctx, "verify audit log", func(tx *sql.Tx) error {
-		want, err := sequence(ctx, tx, "audit")
-		if err != nil {
-			return err
-		}
-		var before []byte
-		for entries < want {
-			page, err := query(ctx, tx, scanAudit, `SELECT seq, at, project, actor, action, object, remote, result, hash FROM audit
-WHERE seq > $1 ORDER BY seq LIMIT $2`, entries, auditPage)
-			if err != nil {
-				return err
-			}
-			if len(page) == 0 {
-				return brokenAudit(entries + 1)
-			}
-			for _, r := range page {
-				entries++
-				if r.seq != entries || !bytes.Equal(r.hash, r.sum(before)) {
-					return brokenAudit(entries)
-				}
-				before = r.hash
-			}
-		}
-		var n int64
-		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM audit").Scan(&n); err != nil {
-			return err
-		}
-		if n != want {
-			return brokenAudit(want + 1)
-		}
-		return nil
+		entries, err = verifyAudit(ctx, tx)
+		return err
 	})
+	return entries, err
+}
+
+func verifyAudit(ctx context.Context, tx *sql.Tx) (int64, error) {
+	want, err := sequence(ctx, tx, "audit")
 	if err != nil {
 		return 0, err
 	}
-	return entries, nil
+	var rows int64
+	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM audit").Scan(&rows); err != nil {
+		return 0, err
+	}
+	var (
+		seq    int64
+		before []byte
+	)
+	for seq < want {
+		page, err := query(ctx, tx, scanAudit, `SELECT seq, at, project, actor, action, object, remote, result, hash FROM audit
+WHERE seq > $1 ORDER BY seq LIMIT $2`, seq, auditPage)
+		if err != nil {
+			return 0, err
+		}
+		if len(page) == 0 {
+			return 0, brokenAudit(seq + 1)
+		}
+		for _, r := range page {
+			seq++
+			if r.seq != seq || !bytes.Equal(r.hash, r.sum(before)) {
+				return 0, brokenAudit(seq)
+			}
+			before = r.hash
+		}
+	}
+	if rows != want {
+		return 0, brokenAudit(want + 1)
+	}
+	return want, nil
 }
 
 func brokenAudit(seq int64) error {
