@@ -109,7 +109,9 @@ func TestAuthentication(t *testing.T) {
 		{"header added later", func(c *client) { c.tamper = func(r *http.Request) { r.Header.Set("X-Amz-Meta-A", "b") } }, 403, "AccessDenied"},
 		{"path changed", func(c *client) { c.tamper = func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/b/other", "" } }, 403, "SignatureDoesNotMatch"},
 		{"query changed", func(c *client) { c.tamper = func(r *http.Request) { r.URL.RawQuery = "x=y" } }, 403, "SignatureDoesNotMatch"},
-		{"method changed", func(c *client) { c.tamper = func(r *http.Request) { r.Method = "DELETE"; r.Body = nil; r.ContentLength = 0 } }, 403, "SignatureDoesNotMatch"},
+		{"method changed", func(c *client) {
+			c.tamper = func(r *http.Request) { r.Method = "DELETE"; r.Body = nil; r.ContentLength = 0 }
+		}, 403, "SignatureDoesNotMatch"},
 		{"unexpected token", func(c *client) { c.token = "tok" }, 400, "InvalidToken"},
 	}
 	for _, tt := range tests {

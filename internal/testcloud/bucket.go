@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type Bucket struct {
 	uploads    map[string]*upload
 	received   map[string]int64
 	lastUpload int
+	twin       atomic.Pointer[Bucket] // see ShareContent
 }
 
 func newBucket(c *Cloud, name string) *Bucket {
@@ -229,6 +231,23 @@ func (b *Bucket) FinishRestores() {
 			}
 		}
 	}
+}
+
+// ShareContent makes the bucket keep no bytes of its own for a write that equals the object of the same key
+// in src: it refers to that object's content instead. A copy of a generated bucket then costs memory only
+// where it is wrong. Parts of open uploads are kept until the upload is completed.
+func (b *Bucket) ShareContent(src *Bucket) { b.twin.Store(src) }
+
+// shared returns the content to keep for a new object: its own, or an equal one that exists already.
+func (b *Bucket) shared(o *Object) content {
+	src := b.twin.Load()
+	if src == nil {
+		return o.body
+	}
+	if same, ok := src.Get(o.Key); ok && equalContent(same.body, o.body) {
+		return same.body
+	}
+	return o.body
 }
 
 // unordered says whether the real objects are kept in the order of a hash.

@@ -1,7 +1,7 @@
 package testcloud
 
 import (
-	"crypto/sha1" //nolint:gosec // a checksum of the protocol
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -56,7 +56,7 @@ func newSum(algo string) hash.Hash {
 	case "crc64nvme":
 		return crc64.New(nvme)
 	case "sha1":
-		return sha1.New() //nolint:gosec // a checksum of the protocol
+		return sha1.New()
 	case "sha256":
 		return sha256.New()
 	default:

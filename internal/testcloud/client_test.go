@@ -46,28 +46,29 @@ type client struct {
 }
 
 // start serves a cloud for a test and returns a client of it.
-func start(t testing.TB, opts Options) (*Cloud, *client) {
-	t.Helper()
+func start(tb testing.TB, opts Options) (*Cloud, *client) {
+	tb.Helper()
 	if opts.AccessKey == "" {
 		opts.AccessKey, opts.SecretKey = testAK, testSK
 	}
 	cloud := New(opts)
-	base, stop, err := cloud.Start(t.Context(), "")
+	base, stop, err := cloud.Start(tb.Context(), "")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 32}
-	t.Cleanup(func() { transport.CloseIdleConnections(); stop() })
+	tb.Cleanup(func() { transport.CloseIdleConnections(); stop() })
 	return cloud, &client{
-		t: t, base: base, ak: opts.AccessKey, sk: opts.SecretKey, region: cloud.Region(), token: opts.SessionToken,
+		t: tb, base: base, ak: opts.AccessKey, sk: opts.SecretKey, region: cloud.Region(), token: opts.SessionToken,
 		http: &http.Client{Transport: transport}, now: cloud.clock,
 	}
 }
 
-func uriEncode(s string, slash bool) string {
+// uriEncode encodes all but unreserved characters and those of safe.
+func uriEncode(s, safe string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-._~", rune(c)) || slash && c == '/' {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~"+safe, c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)
@@ -78,7 +79,7 @@ func uriEncode(s string, slash bool) string {
 
 func mac(key []byte, s string) []byte {
 	h := hmac.New(sha256.New, key)
-	io.WriteString(h, s)
+	_, _ = h.Write([]byte(s))
 	return h.Sum(nil)
 }
 
@@ -88,9 +89,9 @@ func (c *client) request(method, bucket, key, query string, header http.Header, 
 	c.t.Helper()
 	path := "/"
 	if c.host == "" && bucket != "" {
-		path += uriEncode(bucket, false) + "/"
+		path += uriEncode(bucket, "") + "/"
 	}
-	path += uriEncode(key, true)
+	path += uriEncode(key, "/")
 	plain, err := url.PathUnescape(path)
 	if err != nil {
 		c.t.Fatal(err)
@@ -148,11 +149,11 @@ func (c *client) sign(req *http.Request, path string) {
 	canon.WriteString(req.Method + "\n" + path + "\n")
 	var pairs []string
 	if req.URL.RawQuery != "" {
-		for _, p := range strings.Split(req.URL.RawQuery, "&") {
+		for p := range strings.SplitSeq(req.URL.RawQuery, "&") {
 			k, v, _ := strings.Cut(p, "=")
 			k, _ = url.QueryUnescape(k)
 			v, _ = url.QueryUnescape(v)
-			pairs = append(pairs, uriEncode(k, false)+"="+uriEncode(v, false))
+			pairs = append(pairs, uriEncode(k, "")+"="+uriEncode(v, ""))
 		}
 	}
 	sort.Strings(pairs)
@@ -213,10 +214,10 @@ func (c *client) do(method, bucket, key, query string, header http.Header, body 
 }
 
 // want fails the test unless the answer has this status and, for errors, code.
-func (r reply) want(t testing.TB, status int, code string) reply {
-	t.Helper()
+func (r reply) want(tb testing.TB, status int, code string) reply {
+	tb.Helper()
 	if r.status != status || code != "" && r.code() != code {
-		t.Fatalf("got %d %s, want %d %s; body %.300q", r.status, r.code(), status, code, r.body)
+		tb.Fatalf("got %d %s, want %d %s; body %.300q", r.status, r.code(), status, code, r.body)
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package testcloud
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -34,7 +35,7 @@ type rule struct {
 }
 
 func newFaults(seed uint64) *Faults {
-	return &Faults{dice: rand.New(rand.NewPCG(seed, 0x7465737463))} //nolint:gosec // dice, not secrets
+	return &Faults{dice: rand.New(rand.NewPCG(seed, 0x7465737463))}
 }
 
 // Add appends a rule and returns a function that takes it away again.
@@ -103,7 +104,7 @@ type Fault struct {
 	kind   faultKind
 	status int
 	code   string
-	after  bool // the operation takes effect first
+	when   phase
 	n      int64
 	name   string
 	text   string
@@ -112,12 +113,19 @@ type Fault struct {
 	header http.Header
 }
 
+// phase says when a fault strikes.
+type phase uint8
+
+const (
+	before  phase = iota // nothing happens but the fault
+	applied              // the operation has taken effect
+)
+
 type faultKind uint8
 
 const (
-	kindNone faultKind = iota
 	// in place of, or before, the answer
-	kindDelay
+	kindDelay faultKind = iota + 1
 	kindStall
 	kindReset
 	kindError
@@ -174,7 +182,7 @@ func (f Fault) WithRetryAfter(value string) Fault {
 
 // AfterApplying lets the operation take effect before [Fail], [Reset], [Stall] or [OKError] strikes.
 func (f Fault) AfterApplying() Fault {
-	f.after = true
+	f.when = applied
 	return f
 }
 
@@ -191,13 +199,23 @@ func Delay(d time.Duration) Fault { return Fault{kind: kindDelay, d: d} }
 func OKError(code string) Fault { return Fault{kind: kindOKError, status: http.StatusOK, code: code} }
 
 // Corrupt changes the bytes of a PutObject or UploadPart before they are stored, and checks no digest of
-// the request. ETag and checksums in the answer are those of what is stored.
+// the request. ETag and checksums in the answer are those of what is stored. On CompleteMultipartUpload it
+// changes the whole object, with a full-object checksum to match; the ETag of parts stays.
 func Corrupt(mutate func([]byte) []byte) Fault { return Fault{kind: kindCorrupt, mutate: mutate} }
 
 // CorruptSilently is [Corrupt] with the ETag and the checksums of what was sent: only reading the object
 // back shows the damage.
 func CorruptSilently(mutate func([]byte) []byte) Fault {
-	return Fault{kind: kindCorrupt, mutate: mutate, text: "silent"}
+	return Fault{kind: kindCorrupt, mutate: mutate, text: silent}
+}
+
+// silent marks the corruption that no answer shows.
+const silent = "silent"
+
+// SwapHalves is a mutation for [Corrupt] that exchanges the two halves, as parts in the wrong order do.
+func SwapHalves(p []byte) []byte {
+	half := len(p) / 2
+	return append(slices.Clone(p[half:]), p[:half]...)
 }
 
 // FlipBit returns a mutation for [Corrupt] that flips the lowest bit of the byte at off, modulo the length.
@@ -318,7 +336,7 @@ func BadEncoding() Fault { return Fault{kind: kindXMLEncoding} }
 
 // lastHexDigits is the chunk length as aws-chunked writes it.
 func lastHexDigits(n int) string {
-	s := string(appendHex16(nil, uint64(n))) //nolint:gosec // a length
+	s := string(appendHex16(nil, uint64(n)))
 	for len(s) > 1 && s[0] == '0' {
 		s = s[1:]
 	}
@@ -342,15 +360,15 @@ func (c *call) faultBefore() (a answer, done bool) {
 			c.wait(f.d)
 		}
 	}
-	return c.strike(false)
+	return c.strike(before)
 }
 
 // faultAfter applies what strikes after the operation took effect.
-func (c *call) faultAfter() (answer, bool) { return c.strike(true) }
+func (c *call) faultAfter() (answer, bool) { return c.strike(applied) }
 
-func (c *call) strike(after bool) (answer, bool) {
+func (c *call) strike(now phase) (answer, bool) {
 	for _, f := range c.fired {
-		if f.after != after {
+		if f.when != now {
 			continue
 		}
 		switch f.kind {
@@ -359,9 +377,7 @@ func (c *call) strike(after bool) (answer, bool) {
 		case kindReset:
 			c.reset()
 		case kindError, kindOKError:
-			for name, values := range f.header {
-				c.w.Header()[name] = values
-			}
+			maps.Copy(c.w.Header(), f.header)
 			return c.errorAnswer(&apiError{f.status, f.code, "scripted fault"}), true
 		default:
 		}

@@ -113,7 +113,7 @@ func TestBodyFaults(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			body, err := io.ReadAll(resp.Body)
-			if resp.StatusCode != 200 || resp.ContentLength != tt.length {
+			if resp.StatusCode != http.StatusOK || resp.ContentLength != tt.length {
 				t.Errorf("status %d length %d, want 200 %d", resp.StatusCode, resp.ContentLength, tt.length)
 			}
 			if !errors.Is(err, tt.err) {
@@ -136,7 +136,7 @@ func TestExtraBytesOnTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := req.Write(conn); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,8 @@ func TestStallEndsWithClient(t *testing.T) {
 	cloud.Faults.Add(Rule{Ops: []Op{PutObject}, Fault: Stall(), Key: func(string) bool { stalled <- struct{}{}; return true }})
 	req := c.request("PUT", "b", "new", "", nil, make([]byte, 1<<20))
 	c.http.Timeout = 300 * time.Millisecond
-	if _, err := c.http.Do(req); err == nil {
+	if resp, err := c.http.Do(req); err == nil {
+		_ = resp.Body.Close()
 		t.Fatal("answered")
 	}
 	<-stalled
@@ -230,14 +231,14 @@ func TestDelays(t *testing.T) {
 		cloud.Faults.On(ListBuckets, Delay(4*time.Second))
 		start := time.Now()
 		rec := httptest.NewRecorder()
-		cloud.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+		cloud.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/", nil))
 		if took := time.Since(start); took != 7*time.Second || rec.Code != 403 {
 			t.Errorf("took %v, status %d", took, rec.Code)
 		}
 		cloud.Faults.On(ListBuckets, Rate(10))
 		start = time.Now()
 		rec = httptest.NewRecorder()
-		cloud.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+		cloud.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/", nil))
 		want := 7*time.Second + time.Duration(rec.Body.Len())*time.Second/10
 		if took := time.Since(start); took != want {
 			t.Errorf("took %v for %d bytes, want %v", took, rec.Body.Len(), want)
@@ -318,6 +319,20 @@ func TestCorruptWrites(t *testing.T) {
 	c.complete("multi", id, nil, "1 "+etag).want(t, 200, "")
 	if o, _ := b.Get("multi"); !bytes.Equal(o.Bytes(), damaged) {
 		t.Errorf("part stored as %q", o.Bytes())
+	}
+	for fault, told := range map[string]bool{"told": true, "silent": false} {
+		id := c.create("multi", nil)
+		etag := c.do("PUT", "b", "multi", partQuery(id, 1), nil, data).header.Get("Etag")
+		if told {
+			cloud.Faults.Once(CompleteMultipartUpload, Corrupt(SwapHalves))
+		} else {
+			cloud.Faults.Once(CompleteMultipartUpload, CorruptSilently(SwapHalves))
+		}
+		c.complete("multi", id, nil, "1 "+etag).want(t, 200, "")
+		o, _ := b.Get("multi")
+		if _, sum := o.Checksum(); string(o.Bytes()) != "iousprec" || (sum == sumContent("crc64nvme", o.body).value) != told {
+			t.Errorf("%s: stored %q, checksum %s", fault, o.Bytes(), sum)
+		}
 	}
 }
 

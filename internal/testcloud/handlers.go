@@ -244,6 +244,7 @@ func (c *call) putObject(b *Bucket) (answer, error) {
 		return answer{}, err
 	}
 	o := c.stored(c.key, data, attrs, sent)
+	o.body = b.shared(o)
 	if err := c.commit(b, o); err != nil {
 		return answer{}, err
 	}
@@ -262,7 +263,7 @@ func (c *call) stored(key string, data []byte, attrs Attrs, sent checksum) *Obje
 	told := memory(data)
 	if corrupt {
 		data = f.mutate(slices.Clone(data))
-		if f.text != "silent" {
+		if f.text != silent {
 			told = data
 		}
 	}

@@ -28,8 +28,8 @@ type pageEntry struct {
 type page struct {
 	arena     []byte
 	entries   []pageEntry
-	more      bool // there is a page behind
-	truncated bool // the page says so
+	more      bool   // there is a page behind
+	truncated bool   // the page says so
 	last      []byte // the last key or common prefix; the next page starts behind it
 	doc       []byte // the document, kept for its buffer
 }

@@ -3,6 +3,7 @@ package testcloud
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -164,10 +165,7 @@ func fillRandom(rng *rand.Rand, cloud *Cloud) []string {
 // pageThrough lists with many pages and checks the form of each.
 func pageThrough(t *testing.T, c *client, q url.Values, version, after string) (keys, prefixes []string) {
 	t.Helper()
-	params := url.Values{}
-	for k, v := range q {
-		params[k] = v
-	}
+	params := maps.Clone(q)
 	if version == "2" {
 		params.Set("list-type", "2")
 		params.Set("start-after", after)

@@ -2,7 +2,7 @@ package testcloud
 
 import (
 	"cmp"
-	"crypto/md5" //nolint:gosec // the protocol's ETag
+	"crypto/md5"
 	"encoding/hex"
 	"encoding/xml"
 	"maps"
@@ -192,7 +192,7 @@ func (c *call) uploadPart(b *Bucket) (answer, error) {
 	told := data
 	if f, ok := c.fault(kindCorrupt); ok {
 		data = f.mutate(slices.Clone(data))
-		if f.text != "silent" {
+		if f.text != silent {
 			told = data
 		}
 	}
@@ -297,6 +297,8 @@ func (c *call) completeUpload(b *Bucket) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	c.corruptWhole(o)
+	o.body = b.shared(o)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, err := b.upload(u.id, u.key); err != nil { // somebody else was faster
@@ -382,7 +384,7 @@ func (c *call) assemble(u *upload, parts []*part) (*Object, error) {
 		return nil, err
 	}
 	pieces := make([]content, len(parts))
-	sums := md5.New() //nolint:gosec // the protocol's ETag
+	sums := md5.New()
 	for i, p := range parts {
 		pieces[i] = p.body
 		_, _ = sums.Write(p.md5[:])
@@ -418,6 +420,25 @@ func (c *call) assemble(u *upload, parts []*part) (*Object, error) {
 		}
 	}
 	return o, nil
+}
+
+// corruptWhole damages an assembled object if a fault says so. Its ETag is one of parts and does not change.
+func (c *call) corruptWhole(o *Object) {
+	f, ok := c.fault(kindCorrupt)
+	if !ok {
+		return
+	}
+	data := memory(f.mutate(o.Bytes()))
+	o.body, o.Size = data, data.size()
+	if f.text == silent {
+		return
+	}
+	if o.sum.kind == fullObject {
+		o.sum = sumContent(o.sum.algo, data)
+	}
+	if c.cloud.profile.CRC64Header != "" {
+		o.crc64xz = crc64XZ(data)
+	}
 }
 
 // abortUpload answers AbortMultipartUpload.

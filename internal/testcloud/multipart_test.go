@@ -30,16 +30,18 @@ func partQuery(id string, n int) string { return fmt.Sprintf("partNumber=%d&uplo
 // complete sends a completion; parts are "number etag [element value]".
 func (c *client) complete(key, id string, header http.Header, parts ...string) reply {
 	c.t.Helper()
-	body := "<CompleteMultipartUpload>"
+	var body strings.Builder
+	body.WriteString("<CompleteMultipartUpload>")
 	for _, p := range parts {
 		f := strings.Fields(p)
-		body += "<Part><PartNumber>" + f[0] + "</PartNumber><ETag>" + f[1] + "</ETag>"
+		body.WriteString("<Part><PartNumber>" + f[0] + "</PartNumber><ETag>" + f[1] + "</ETag>")
 		if len(f) > 2 {
-			body += "<" + f[2] + ">" + f[3] + "</" + f[2] + ">"
+			body.WriteString("<" + f[2] + ">" + f[3] + "</" + f[2] + ">")
 		}
-		body += "</Part>"
+		body.WriteString("</Part>")
 	}
-	return c.do("POST", "b", key, "uploadId="+id, header, []byte(body+"</CompleteMultipartUpload>"))
+	body.WriteString("</CompleteMultipartUpload>")
+	return c.do("POST", "b", key, "uploadId="+id, header, []byte(body.String()))
 }
 
 func smallParts(p Profile) Profile {

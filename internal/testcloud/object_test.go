@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -51,7 +52,7 @@ func TestKeyCorpus(t *testing.T) {
 				if r := c.do("HEAD", bucket, k, "", nil, nil); r.status != 200 || len(r.body) != 0 {
 					t.Errorf("head %q: %d", k, r.status)
 				}
-				source := http.Header{"X-Amz-Copy-Source": {uriEncode("/b/"+k, true)}}
+				source := http.Header{"X-Amz-Copy-Source": {uriEncode("/b/"+k, "/")}}
 				c.do("PUT", bucket, "copy of "+k[:min(len(k), 1000)], "", source, nil).want(t, 200, "")
 				c.do("DELETE", bucket, k, "", nil, nil).want(t, 204, "")
 			}
@@ -406,6 +407,36 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestShareContent: what equals its source costs no memory, what differs is kept as it came.
+func TestShareContent(t *testing.T) {
+	cloud, c := start(t, Options{})
+	src := cloud.Generated("src", Numbers(10, Shape{Size: FixedSize(6 << 20)}), GeneratedOptions{})
+	b := cloud.CreateBucket("b")
+	b.ShareContent(src)
+	data := c.get("src", "3").body
+	c.put("b", "3", data)
+	c.put("b", "4", data)
+	id := c.create("5", nil)
+	five := c.get("src", "5").body
+	var parts []string
+	for i, piece := range [][]byte{five[:5<<20], five[5<<20:]} {
+		parts = append(parts, fmt.Sprint(i+1, " ", c.do("PUT", "b", "5", partQuery(id, i+1), nil, piece).header.Get("Etag")))
+	}
+	c.complete("5", id, nil, parts...).want(t, 200, "")
+	for key, want := range map[string]bool{"3": true, "4": false, "5": true} {
+		o, _ := b.Get(key)
+		if _, shared := o.body.(generated); shared != want {
+			t.Errorf("%s: shared %v, want %v", key, shared, want)
+		}
+	}
+	if o, _ := b.Get("4"); !bytes.Equal(o.Bytes(), data) || o.ETag != md5hex(data) {
+		t.Error("different content was not kept")
+	}
+	if got := c.do("HEAD", "b", "3", "", http.Header{"X-Amz-Checksum-Mode": {"ENABLED"}}, nil).header; got.Get("Etag") != `"`+md5hex(data)+`"` || got.Get("X-Amz-Checksum-Crc64nvme") == "" {
+		t.Errorf("evidence of a shared object: %v", got)
+	}
+}
+
 // TestRecords checks counters and the list of requests.
 func TestRecords(t *testing.T) {
 	cloud, c := start(t, Options{RecordLimit: 3})
@@ -468,7 +499,7 @@ func TestConcurrency(t *testing.T) {
 					b.Keys()
 					b.Uploads()
 				case 3:
-					cloud.SetCredential(Credential{AccessKey: fmt.Sprint(w), SecretKey: "x"})
+					cloud.SetCredential(Credential{AccessKey: strconv.Itoa(w), SecretKey: "x"})
 					cloud.Requests()
 				}
 			}

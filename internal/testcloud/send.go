@@ -164,7 +164,7 @@ func (c *call) sendExtra(status int, s script) bool {
 	if err != nil {
 		return false
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // the client has all it will get
 	c.status = status
 	var head bytes.Buffer
 	head.WriteString("HTTP/1.1 " + strconv.Itoa(status) + " " + http.StatusText(status) + "\r\n")

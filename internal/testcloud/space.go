@@ -167,7 +167,8 @@ type every struct {
 	first, step int64
 }
 
-func (e every) Len() int64                           { return max(0, (e.of.Len()-e.first+e.step-1)/e.step) }
+func (e every) Len() int64 { return max(0, (e.of.Len()-e.first+e.step-1)/e.step) }
+
 func (e every) AppendKey(dst []byte, i int64) []byte { return e.of.AppendKey(dst, e.first+i*e.step) }
 func (e every) Size(i int64) int64                   { return e.of.Size(e.first + i*e.step) }
 func (e every) ModTime(i int64) time.Time            { return e.of.ModTime(e.first + i*e.step) }
@@ -220,7 +221,7 @@ func (g generated) ReadAt(p []byte, off int64) (int, error) {
 	if short {
 		p = p[:g.n-off]
 	}
-	g.fill(p, uint64(off)) //nolint:gosec // offsets are not negative
+	g.fill(p, uint64(off))
 	if short {
 		return len(p), io.EOF
 	}
@@ -271,7 +272,7 @@ type implicit struct {
 func (g *implicit) appendETag(dst, key []byte, size int64) []byte {
 	seed := contentSeed(key, g.seed)
 	if size > g.md5Limit || g.kind == ETagOpaque {
-		dst = appendHex16(dst, mix(seed^uint64(size))) //nolint:gosec // any bits do
+		dst = appendHex16(dst, mix(seed^uint64(size)))
 		dst = appendHex16(dst, mix(^seed))
 		return append(dst, "-1"...)
 	}
