@@ -15,8 +15,25 @@ const keptBuffer = mib
 
 var errXMLBody = errors.New("more than 16 MiB")
 
-// buffers keeps byte slices for XML answers.
-type buffers struct{ pool sync.Pool }
+// buffers keeps working memory for XML answers.
+type buffers struct {
+	pool  sync.Pool // *[]byte
+	pages sync.Pool // *pageBuilder
+}
+
+// builder returns working memory for a page, to be given back with putBuilder.
+func (b *buffers) builder() *pageBuilder {
+	if p, ok := b.pages.Get().(*pageBuilder); ok {
+		return p
+	}
+	return new(pageBuilder)
+}
+
+func (b *buffers) putBuilder(p *pageBuilder) {
+	if cap(p.arena) <= keptBuffer && cap(p.entries) <= 4*maxKeys {
+		b.pages.Put(p)
+	}
+}
 
 func (b *buffers) get() *[]byte {
 	if p, ok := b.pool.Get().(*[]byte); ok {

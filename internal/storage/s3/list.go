@@ -20,7 +20,9 @@ func (b *Bucket) List(ctx context.Context, opts storage.ListOptions) (storage.Pa
 	c := &call{op: "list objects", method: http.MethodGet, on: onBucket, query: b.listQuery(opts)}
 	var raw rawPage
 	err := b.document(ctx, c, oms.Listing, codeListing, func(_ http.Header, body []byte) (err error) {
-		raw, err = parsePage(body, cmp.Or(opts.Limit, maxKeys))
+		builder := b.bufs.builder()
+		defer b.bufs.putBuilder(builder)
+		raw, err = parsePage(builder, body)
 		return err
 	})
 	if err != nil {

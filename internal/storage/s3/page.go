@@ -27,14 +27,14 @@ type rawPage struct {
 }
 
 // parsePage reads the answer to ListObjects, V1 or V2: by a scanner over the bytes, or by encoding/xml when the
-// document is not in the plain form that stores write.
-func parsePage(body []byte, capacity int) (rawPage, error) {
+// document is not in the plain form that stores write. b is working memory; the page does not refer to it.
+func parsePage(b *pageBuilder, body []byte) (rawPage, error) {
 	body = trimBOM(body)
-	b := newPageBuilder(body, capacity)
+	b.reset()
 	if scanPage(body, b) {
 		return b.finish()
 	}
-	b = newPageBuilder(body, capacity)
+	b.reset()
 	if err := treePage(body, b); err != nil {
 		return rawPage{}, err
 	}
@@ -109,12 +109,8 @@ type pageBuilder struct {
 	marker  string
 }
 
-// newPageBuilder expects about capacity objects; the claim is bounded by what body can hold.
-func newPageBuilder(body []byte, capacity int) *pageBuilder {
-	const smallest = len("<Contents><Key></Key><Size>0</Size></Contents>")
-	capacity = min(capacity, len(body)/smallest)
-	return &pageBuilder{entries: make([]entry, 0, capacity), arena: make([]byte, 0, len(body)/3)}
-}
+// reset empties b and keeps its memory.
+func (b *pageBuilder) reset() { *b = pageBuilder{arena: b.arena[:0], entries: b.entries[:0]} }
 
 // top takes a child of the root; unknown names are ignored.
 func (b *pageBuilder) top(name string, text []byte) error {

@@ -59,7 +59,7 @@ func awsPage(n int) []byte {
 
 // scanOnly parses without falling back.
 func scanOnly(body []byte) (rawPage, bool) {
-	b := newPageBuilder(body, 10)
+	b := new(pageBuilder)
 	if !scanPage(trimBOM(body), b) {
 		return rawPage{}, false
 	}
@@ -69,7 +69,7 @@ func scanOnly(body []byte) (rawPage, bool) {
 
 // treeOnly parses by way of encoding/xml.
 func treeOnly(body []byte) (rawPage, error) {
-	b := newPageBuilder(body, 10)
+	b := new(pageBuilder)
 	if err := treePage(body, b); err != nil {
 		return rawPage{}, err
 	}
@@ -158,7 +158,7 @@ func TestParsePage(t *testing.T) {
 		{"nothing", "", nil, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, err := parsePage([]byte(test.body), 1000)
+			p, err := parsePage(new(pageBuilder), []byte(test.body))
 			if (err == nil) != (test.want != nil) {
 				t.Fatalf("got error %v", err)
 			}
@@ -283,18 +283,6 @@ func TestCheckPage(t *testing.T) {
 			t.Errorf("%s: got %d objects, want %d", test.name, len(p.Objects), test.want)
 		}
 	}
-}
-
-func BenchmarkParsePage(b *testing.B) {
-	body := awsPage(1000)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if p, err := parsePage(body, 1000); err != nil || len(p.objects) != 1000 {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/key")
 }
 
 func BenchmarkTreePage(b *testing.B) {
