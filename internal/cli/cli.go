@@ -54,6 +54,9 @@ func Run(ctx context.Context, env *Env, args []string) int {
 		return statusUsage
 	}
 	status := statusOf(err)
+	if status == statusInterrupted && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
 	if quiet, ok := errors.AsType[*statusError](err); !ok || quiet.err != nil {
 		fmt.Fprintf(env.Stderr, "oms: %v\n", err)
 	}
@@ -127,6 +130,9 @@ configuration; 3 a service could not be reached or refused; 130 interrupted, can
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newTaskCommand(env), newVersionCommand(env))
+	root.AddCommand(
+		newDemoCommand(env), newServeCommand(env), newMigrateCommand(env), newTaskCommand(env), newKeyCommand(env),
+		newVersionCommand(env),
+	)
 	return root
 }

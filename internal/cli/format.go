@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -98,4 +99,12 @@ func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// encodedKey returns the key percent-encoded when JSON cannot hold it, else "".
+func encodedKey(key string) string {
+	if utf8.ValidString(key) {
+		return ""
+	}
+	return url.PathEscape(key)
 }

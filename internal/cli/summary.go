@@ -94,7 +94,7 @@ func (s *summary) outcome() error {
 	switch {
 	case s.Status == oms.StatusSucceeded.String():
 		return nil
-	case s.Status == oms.StatusPaused.String():
+	case s.Status != oms.StatusFailed.String():
 		return silent(statusInterrupted)
 	case s.Failed > 0:
 		return silent(statusIncomplete)

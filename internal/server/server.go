@@ -166,7 +166,9 @@ func egressRules(cfg Config, regions *region.Table, own net.Addr) (egress.Option
 type audit struct{ store *store }
 
 // Append implements httpapi.Audit.
-func (a audit) Append(ctx context.Context, e oms.AuditEntry) error { return a.store.AppendAudit(ctx, e) }
+func (a audit) Append(ctx context.Context, e oms.AuditEntry) error {
+	return a.store.AppendAudit(ctx, e)
+}
 
 // stats are the engine's figures as metrics show them.
 func (s *Server) stats() telemetry.TaskStats {

@@ -1,0 +1,399 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/region"
+	"github.com/openoms/openoms/internal/server"
+)
+
+type migrateOptions struct {
+	rules       taskRules
+	watch       watchOptions
+	concurrency int
+	dataDir     string
+	failedOnly  bool
+	restart     bool
+	logLevel    string
+	cpuProfile  string
+}
+
+// newMigrateCommand is one migration without a server.
+func newMigrateCommand(env *Env) *cobra.Command {
+	var opts migrateOptions
+	cmd := &cobra.Command{
+		Use:   "migrate SRC DST",
+		Short: "Migrate once, without a server; the same command again goes on where it stopped",
+		Long: `Migrate once, without a server. It is the engine of the service with its own checkpoint, so the same command
+again goes on where an earlier one was stopped, killed or failed, with the keys of now; after a success it looks
+for what is new or different.
+
+SRC and DST are SCHEME://BUCKET/PREFIX?PARAMETERS. The schemes are s3, obs, oss, cos, bos, kodo, ks3, qingstor, us3
+and gs; the parameters are region, endpoint, profile and path_style. With an endpoint any S3 store will do, and
+private addresses are allowed.
+
+Objects whose key starts with SRC's prefix are migrated. They keep their whole key, and DST's prefix is put before
+it, as it is: s3://a/photos/ and s3://b/old/ make photos/1.jpg to old/photos/1.jpg.
+
+` + keysHelp,
+		Example: `  oms migrate 's3://photos?region=eu-west-1' 'obs://backup/aws/?region=cn-north-4'
+  oms migrate 's3://a?endpoint=http://127.0.0.1:9000' 's3://b?endpoint=http://127.0.0.1:9001' --json
+  OMS_SRC_AK=… OMS_SRC_SK=… oms migrate 'oss://logs/2026/?region=cn-beijing' 's3://logs?region=us-east-1&profile=work'`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runMigrate(cmd.Context(), env, args[0], args[1], opts)
+		},
+	}
+	opts.rules.register(cmd, true)
+	opts.watch.register(cmd)
+	cmd.Flags().IntVar(&opts.concurrency, "concurrency", 0, "at most `N` objects and parts in flight (default automatic)")
+	cmd.Flags().StringVar(&opts.dataDir, "data-dir", "", "keep checkpoints in `DIR` (default $XDG_STATE_HOME/openoms or ~/.local/state/openoms)")
+	cmd.Flags().BoolVar(&opts.failedOnly, "failed-only", false, "after a run with failures: retry only the objects that failed")
+	cmd.Flags().BoolVar(&opts.restart, "restart", false, "forget an earlier run and begin anew; existing objects are compared as ever")
+	cmd.Flags().StringVar(&opts.logLevel, "log-level", "error", "log on stderr from `LEVEL` on: debug, info, warn or error")
+	cmd.Flags().StringVar(&opts.cpuProfile, "cpuprofile", "", "write a CPU profile in the format of pprof to `FILE`")
+	return cmd
+}
+
+// migration is what the command line asks for, checked.
+type migration struct {
+	spec      oms.TaskSpec
+	keys      oms.TaskCredentials
+	endpoints []oms.Endpoint
+	id        string // the same for the same source and destination
+}
+
+// newMigration reads the command line and the environment.
+func newMigration(env *Env, srcText, dstText string, rules taskRules) (*migration, error) {
+	table, err := region.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	src, srcEnd, err := resolveLocation(env, table, srcText)
+	if err != nil {
+		return nil, err
+	}
+	dst, dstEnd, err := resolveLocation(env, table, dstText)
+	if err != nil {
+		return nil, err
+	}
+	m := &migration{endpoints: []oms.Endpoint{srcEnd, dstEnd}}
+	m.id = migrationID(src, srcEnd, dst, dstEnd)
+	mode, err := rules.overwriteMode()
+	if err != nil {
+		return nil, err
+	}
+	windows, err := rules.windows()
+	if err != nil {
+		return nil, err
+	}
+	if m.keys.Src, err = src.credentials(env, source); err != nil {
+		return nil, err
+	}
+	if m.keys.Dst, err = dst.credentials(env, destination); err != nil {
+		return nil, err
+	}
+	m.spec = oms.TaskSpec{
+		Type: oms.TypePrefix,
+		Src: oms.SourceNode{
+			CloudType: src.vendor.cloud, Region: srcEnd.Region, Bucket: src.bucket, Keys: []string{src.prefix}, Endpoint: srcEnd,
+		},
+		Dst: oms.DestinationNode{
+			CloudType: dst.vendor.cloud, Region: dstEnd.Region, Bucket: dst.bucket, SavePrefix: dst.prefix, Endpoint: dstEnd,
+		},
+		Bandwidth: windows, MigrateMetadata: rules.metadata, RecordFailures: true,
+		Overwrite: mode, Consistency: oms.CheckSizeModified, Priority: oms.PriorityMedium,
+	}
+	return m, nil
+}
+
+func resolveLocation(env *Env, table *region.Table, text string) (location, oms.Endpoint, error) {
+	l, err := parseLocation(text)
+	if err != nil {
+		return location{}, oms.Endpoint{}, err
+	}
+	end, err := l.resolve(env, table)
+	return l, end, err
+}
+
+// migrationID names a pair of places. Keys, profiles and rules do not count.
+func migrationID(src location, srcEnd oms.Endpoint, dst location, dstEnd oms.Endpoint) string {
+	h := sha256.New()
+	for _, part := range []string{
+		string(src.vendor.cloud), srcEnd.URL, srcEnd.Region, src.bucket, src.prefix,
+		string(dst.vendor.cloud), dstEnd.URL, dstEnd.Region, dst.bucket, dst.prefix,
+	} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// stateDir returns where checkpoints are kept.
+func stateDir(env *Env, given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	if dir := env.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "openoms"), nil
+	}
+	home, err := env.Home()
+	if err != nil {
+		return "", usageErrorf("no home directory for the checkpoint: give --data-dir")
+	}
+	return filepath.Join(home, ".local", "state", "openoms"), nil
+}
+
+func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOptions) (err error) {
+	m, err := newMigration(env, src, dst, opts.rules)
+	if err != nil {
+		return err
+	}
+	dir, err := stateDir(env, opts.dataDir)
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(env, "text", opts.logLevel)
+	if err != nil {
+		return usageError(err)
+	}
+	if opts.cpuProfile != "" {
+		stop, err := startProfile(opts.cpuProfile)
+		if err != nil {
+			return usageError(err)
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	local, err := server.OpenLocal(ctx, server.LocalOptions{
+		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, Endpoints: m.endpoints,
+		Version: buildVersion(), Logger: log, Clock: env.Now,
+	})
+	if err != nil {
+		return startError(err)
+	}
+	defer func() { err = errors.Join(err, local.Close()) }()
+	r := &migrateRun{env: env, engine: local, migration: m, opts: opts}
+	r.title = src + " -> " + dst
+	r.again = fmt.Sprintf("oms migrate '%s' '%s'", src, dst)
+	return r.run(ctx)
+}
+
+// startProfile profiles the CPU until stop is called.
+func startProfile(path string) (stop func() error, err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("profile: %w", err), f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}
+
+// localProject is the tenant of all tasks in a checkpoint of its own.
+const localProject = "local"
+
+// pausePatience bounds the orderly end after Ctrl-C.
+const pausePatience = 7 * time.Second
+
+// migrateRun is one run of oms migrate.
+type migrateRun struct {
+	*migration
+	env    *Env
+	engine *server.Local
+	opts   migrateOptions
+	title  string
+	again  string // the command that goes on
+}
+
+// run starts or resumes the task, follows it and says what became of it. When ctx ends the task is paused, which
+// destroys its stored keys.
+func (r *migrateRun) run(ctx context.Context) error {
+	earlier, err := r.earlier(ctx)
+	if err != nil {
+		return err
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- r.engine.Run(work) }()
+	last, err := r.migrate(ctx, earlier)
+	if errors.Is(err, context.Canceled) && last.ID != 0 {
+		last, err = r.pause(work, last)
+	}
+	if err == nil {
+		err = r.conclude(work, last)
+	}
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// earlier returns the task that this run goes on with, nil when it begins anew. One that a killed process left
+// running is told to pause, so that it gives up the keys of then.
+func (r *migrateRun) earlier(ctx context.Context) (*oms.Task, error) {
+	tasks, _, err := r.engine.List(ctx, oms.TaskFilter{ProjectID: localProject, Limit: 1})
+	if err != nil || len(tasks) == 0 {
+		return nil, err
+	}
+	t := tasks[0]
+	switch {
+	case t.Status == oms.StatusRunning || t.Status == oms.StatusRetrying:
+		if err := r.engine.Stop(ctx, localProject, t.ID); err != nil {
+			return nil, err
+		}
+		t.Status = oms.StatusPausing
+	case t.Status == oms.StatusSucceeded, r.opts.restart && t.Status != oms.StatusPausing:
+		return nil, r.engine.Delete(ctx, localProject, t.ID)
+	}
+	return &t, nil
+}
+
+// migrate runs the task to its rest and returns its last state.
+func (r *migrateRun) migrate(ctx context.Context, earlier *oms.Task) (oms.Task, error) {
+	t, err := r.begin(ctx, earlier)
+	if err != nil {
+		return oms.Task{}, err
+	}
+	return r.follow(ctx, t, r.opts.watch.reporter(r.env, r.title))
+}
+
+// begin resumes the earlier task or creates one.
+func (r *migrateRun) begin(ctx context.Context, earlier *oms.Task) (oms.Task, error) {
+	if earlier == nil {
+		return r.create(ctx)
+	}
+	t := *earlier
+	if t.Status == oms.StatusPausing {
+		var err error
+		if t, err = r.follow(ctx, t, quietReporter{}); err != nil {
+			return oms.Task{}, err
+		}
+		if r.opts.restart {
+			if err := r.engine.Delete(ctx, localProject, t.ID); err != nil {
+				return oms.Task{}, err
+			}
+			return r.create(ctx)
+		}
+	}
+	if t.Spec.Overwrite != r.spec.Overwrite || t.Spec.MigrateMetadata != r.spec.MigrateMetadata {
+		return oms.Task{}, usageErrorf("an unfinished migration of these places has other rules (--overwrite, --metadata): " +
+			"finish it with those, or give --restart to begin anew")
+	}
+	if err := r.engine.SetBandwidth(ctx, localProject, t.ID, r.spec.Bandwidth); err != nil {
+		return oms.Task{}, err
+	}
+	if t.Status == oms.StatusWaiting { // killed before it began: it does now
+		return t, nil
+	}
+	err := r.engine.Start(ctx, localProject, t.ID, oms.StartRequest{Credentials: r.keys, FailedOnly: r.opts.failedOnly})
+	return t, err
+}
+
+// create makes the task.
+func (r *migrateRun) create(ctx context.Context) (oms.Task, error) {
+	if r.opts.failedOnly {
+		return oms.Task{}, usageErrorf("--failed-only: no earlier run of this migration has failed objects")
+	}
+	return r.engine.Create(ctx, oms.Task{ProjectID: localProject, GroupType: oms.GroupNormal, Spec: r.spec}, r.keys)
+}
+
+// follow waits until the task rests and returns it.
+func (r *migrateRun) follow(ctx context.Context, t oms.Task, rep reporter) (oms.Task, error) {
+	last := t
+	_, err := follow(ctx, r.env, rep, func(ctx context.Context) (progress, bool, error) {
+		t, err := r.engine.Task(ctx, localProject, last.ID)
+		if err != nil {
+			return progress{}, false, err
+		}
+		last = t
+		return progressOfTask(t, r.env.Now()), restsAt(t.Status), nil
+	})
+	return last, err
+}
+
+// pause stops the task in order and waits for its checkpoint. What has not paused in time is checkpointed all
+// the same when the engine ends.
+func (r *migrateRun) pause(ctx context.Context, t oms.Task) (oms.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, pausePatience)
+	defer cancel()
+	last := t
+	_, err := follow(ctx, r.env, quietReporter{}, func(ctx context.Context) (progress, bool, error) {
+		t, err := r.engine.Task(ctx, localProject, last.ID)
+		if err != nil {
+			return progress{}, false, err
+		}
+		last = t
+		if t.Status == oms.StatusRunning || t.Status == oms.StatusRetrying {
+			err = r.engine.Stop(ctx, localProject, t.ID)
+			if errors.Is(err, oms.Conflict) { // it has ended meanwhile
+				err = nil
+			}
+		}
+		return progress{}, restsAt(t.Status), err
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	return last, err
+}
+
+// conclude says what became of the task.
+func (r *migrateRun) conclude(ctx context.Context, t oms.Task) error {
+	s := summary{
+		Type: "summary", TaskID: t.ID, Status: t.Status.String(), progress: progressOfTask(t, r.env.Now()),
+		FailedList: t.FailedList.Key, Next: r.again + " --failed-only",
+	}
+	if t.Error != nil {
+		s.ErrorCode, s.ErrorMessage = t.Error.Code, t.Error.Message
+	}
+	if !restsAt(t.Status) || t.Status == oms.StatusPaused {
+		fmt.Fprintf(r.env.Stderr, "interrupted; to go on: %s\n", r.again)
+	}
+	return conclude(ctx, r.env, r.opts.watch, s, r.failures(t.ID))
+}
+
+// failures reads the failed objects from the checkpoint.
+func (r *migrateRun) failures(id int64) failurePage {
+	return func(ctx context.Context, after string, limit int) ([]failure, string, error) {
+		page, err := r.engine.Failures(ctx, localProject, id, after, limit)
+		if err != nil {
+			return nil, "", err
+		}
+		list := make([]failure, len(page))
+		next := ""
+		for i, f := range page {
+			list[i] = failure{Type: "failure", Key: f.Key, Encoded: encodedKey(f.Key), Size: f.Size, Code: f.Code, Message: f.Message}
+			next = f.Key
+		}
+		if len(page) < limit {
+			next = ""
+		}
+		return list, next, nil
+	}
+}
+
+// doneOf counts the objects with an outcome.
+func doneOf(c oms.Counters) int64 { return c.Migrated + c.Skipped + c.Failed }
+
+// progressOfTask is the progress of a task of this process.
+func progressOfTask(t oms.Task, now time.Time) progress {
+	c := t.Counters
+	return progress{
+		Status: t.Status.String(), Listing: !t.QueryOver,
+		Found: max(t.Found, doneOf(c)), FoundBytes: max(t.FoundBytes, c.MigratedBytes+c.SkippedBytes+c.FailedBytes),
+		Done: doneOf(c), DoneBytes: c.MigratedBytes + c.SkippedBytes + c.FailedBytes,
+		Migrated: c.Migrated, Skipped: c.Skipped, Failed: c.Failed, MovedBytes: c.MovedBytes, Elapsed: t.Elapsed(now),
+	}
+}
