@@ -3,6 +3,7 @@ package omsv2
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,10 @@ const maxAnswer = 64 << 20
 
 // defaultTimeout is that of a whole call when Client.HTTPClient is nil.
 const defaultTimeout = 90 * time.Second
+
+// headerNonce is signed, so that equal calls in one second have signatures of their own: a service that protects
+// itself against repeated requests takes a signature once.
+const headerNonce = "X-Openoms-Nonce"
 
 // Client calls one service for one project. It is safe for concurrent use as long as no field is changed. It
 // neither retries nor follows redirects.
@@ -237,7 +242,8 @@ func (c *Client) authenticate(r *http.Request, body []byte) {
 		}
 		return
 	}
-	signed := []string{"host"}
+	r.Header.Set(headerNonce, rand.Text())
+	signed := []string{"host", strings.ToLower(headerNonce)}
 	if c.ProjectID != "" {
 		signed = append(signed, "x-project-id")
 	}

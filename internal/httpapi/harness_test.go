@@ -215,6 +215,7 @@ func (fakeAuth) ServeTokens(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(http.StatusCreated)
 }
+
 func (fakeAuth) ServeProjects(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 func (fakeAuth) ServeDomains(w http.ResponseWriter, _ *http.Request)  { w.WriteHeader(http.StatusOK) }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -335,7 +336,7 @@ func TestLimiterForgets(t *testing.T) {
 	now := testNow
 	l := newLimiter(RateLimit{PerSecond: 1, Burst: 1}, func() time.Time { return now })
 	for i := range maxBuckets {
-		l.take(fmt.Sprint(i))
+		l.take(strconv.Itoa(i))
 	}
 	now = now.Add(-time.Hour) // a clock that went back gives nothing
 	if l.take("0") == 0 {
@@ -387,7 +388,7 @@ func (brokenBody) Close() error             { return nil }
 
 func TestBrokenBody(t *testing.T) {
 	h := newHarness(newFakeTasks())
-	r := httptest.NewRequest("POST", base, brokenBody{})
+	r := httptest.NewRequest(http.MethodPost, base, brokenBody{})
 	r.Header.Set("X-Auth-Token", project)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -485,7 +486,7 @@ func TestMethods(t *testing.T) {
 func TestRoot(t *testing.T) {
 	get := func(accept string, console http.Handler) *httptest.ResponseRecorder {
 		h := newHarness(newFakeTasks(), func(o *Options) { o.Console = console })
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("Accept", accept)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
@@ -519,7 +520,7 @@ func TestNotReady(t *testing.T) {
 func TestIAMAudit(t *testing.T) {
 	h := newHarness(newFakeTasks())
 	h.as("", "POST", "/v3/auth/tokens", "{}")
-	r := httptest.NewRequest("POST", "/v3/auth/tokens", nil)
+	r := httptest.NewRequest(http.MethodPost, "/v3/auth/tokens", nil)
 	r.Header.Set("X-Test-Password", "right")
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	h.as("", "GET", "/v3/projects", "")
