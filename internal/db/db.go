@@ -37,7 +37,8 @@ type DB struct {
 	clock          func() time.Time
 	hot            statements
 	// wiped is set when secrets were deleted, until the log that may still hold their sealed form is emptied.
-	wiped atomic.Bool
+	wiped  atomic.Bool
+	closed atomic.Bool
 }
 
 // Open opens the database in the data directory, creates it if there is none and brings its schema up to date. It
@@ -126,8 +127,11 @@ func (db *DB) Check(ctx context.Context) error {
 }
 
 // Close waits for transactions under way, empties the log into the database file and closes it. The DB must not
-// be used afterwards.
+// be used afterwards; closing it again does nothing.
 func (db *DB) Close() error {
+	if db.closed.Swap(true) {
+		return nil
+	}
 	var errs []error
 	if db.reader != nil {
 		errs = append(errs, db.reader.Close())

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	sqlitedriver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -108,7 +109,7 @@ func (c *connector) setUp(ctx context.Context, conn driver.Conn) error {
 		return fmt.Errorf("SQLite %s is too old: %s or later is needed", version, c.dialect.minVersion)
 	}
 	for _, p := range slices.Concat(c.dialect.settings, c.extra) {
-		if _, err := value(ctx, q, "PRAGMA "+p.name+" = "+p.set); err != nil {
+		if err := set(ctx, q, p); err != nil {
 			return fmt.Errorf("set %s: %w", p.name, err)
 		}
 		got, err := value(ctx, q, "PRAGMA "+p.name)
@@ -120,6 +121,28 @@ func (c *connector) setUp(ctx context.Context, conn driver.Conn) error {
 		}
 	}
 	return nil
+}
+
+// Of several processes that open a new database at once, one changes the journal mode; SQLite refuses the others
+// at once, whatever the busy timeout.
+const (
+	setTries = 500
+	setPause = 20 * time.Millisecond
+)
+
+// set makes the setting, and tries again while another process is in the way.
+func set(ctx context.Context, q driver.QueryerContext, p pragma) error {
+	for try := 1; ; try++ {
+		_, err := value(ctx, q, "PRAGMA "+p.name+" = "+p.set)
+		if err == nil || kindOf(err) != oms.Transient || try == setTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(setPause):
+		}
+	}
 }
 
 // value runs text and returns the first column of its first row as text, "" when it has no row.

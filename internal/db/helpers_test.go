@@ -166,7 +166,7 @@ func wantKind(t testing.TB, err error, kind oms.Kind, code string) {
 	}
 }
 
-func diff(t testing.TB, what string, got, want any) {
+func diff(t fataler, what string, got, want any) {
 	t.Helper()
 	if d := cmp.Diff(want, got); d != "" {
 		t.Fatalf("%s: got (+), want (-):\n%s", what, d)
@@ -197,4 +197,10 @@ func newCancelled(t *testing.T) (context.Context, context.CancelFunc) {
 func newLive(t *testing.T) (context.Context, context.CancelFunc) {
 	t.Helper()
 	return context.WithCancel(t.Context())
+}
+
+// fataler is a test or a step of a property test.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
 }
