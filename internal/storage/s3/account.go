@@ -50,30 +50,30 @@ func (b *Bucket) ListBuckets(ctx context.Context) ([]string, error) {
 // request went to the wrong one, then GET ?location in the shapes of S3 and of OBS.
 func (b *Bucket) Location(ctx context.Context) (string, error) {
 	c := &call{op: "head bucket", method: http.MethodHead, on: onBucket}
-	resp, err := b.head(ctx, c)
+	status, hdr, err := b.head(ctx, c)
 	if err != nil {
 		return "", err
 	}
-	if region := b.regionIn(resp.Header); region != "" {
+	if region := b.regionIn(hdr); region != "" {
 		return b.plainRegion(region), nil
 	}
-	if !success(resp.StatusCode) {
-		return "", b.answerFailed(c, resp.StatusCode, resp.Header, answerError{})
+	if !success(status) {
+		return "", b.answerFailed(c, status, hdr, answerError{})
 	}
 	return b.askLocation(ctx)
 }
 
-// head sends a HEAD request and returns the answer whatever its status.
-func (b *Bucket) head(ctx context.Context, c *call) (*http.Response, error) {
+// head sends a HEAD request and returns the status and headers of the answer, whatever they are.
+func (b *Bucket) head(ctx context.Context, c *call) (int, http.Header, error) {
 	if b.name == "" {
-		return nil, c.errorf(oms.Invalid, "", "no bucket is named")
+		return 0, nil, c.errorf(oms.Invalid, "", "no bucket is named")
 	}
 	resp, err := b.opts.Transport.RoundTrip(b.request(ctx, c, nil))
 	if err != nil {
-		return nil, transportFailed(ctx, c, err)
+		return 0, nil, transportFailed(ctx, c, err)
 	}
-	closeBody(resp.Body)
-	return resp, nil
+	defer resp.Body.Close() // HEAD has none
+	return resp.StatusCode, resp.Header, nil
 }
 
 // askLocation reads GET ?location: <LocationConstraint>id</LocationConstraint>, or <Location> at any place.

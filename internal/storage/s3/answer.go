@@ -78,15 +78,14 @@ func (b *Bucket) document(ctx context.Context, c *call, kind oms.Kind, code stri
 	}
 	buf := b.bufs.get()
 	defer b.bufs.put(buf)
+	defer resp.Body.Close()
 	*buf, err = readAll(*buf, resp.Body, maxXMLBody)
 	if err != nil {
-		_ = resp.Body.Close() // the connection is of no more use
 		if errors.Is(err, errXMLBody) {
 			return &oms.Error{Op: c.op, Key: c.key, Kind: kind, Code: code, Err: err}
 		}
 		return transportFailed(ctx, c, err)
 	}
-	closeBody(resp.Body)
 	if err := use(resp.Header, *buf); err != nil {
 		if e, ok := errors.AsType[*oms.Error](err); ok {
 			return e

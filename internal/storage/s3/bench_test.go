@@ -3,16 +3,22 @@
 package s3
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
@@ -41,36 +47,64 @@ func BenchmarkParsePage(b *testing.B) {
 	b.ReportMetric(float64(cpuNanos(b)-start)/float64(b.N)/1000, "cpu-ns/key")
 }
 
-// blank serves fixed bytes for GET and takes PUT.
-type blank struct{ data []byte }
+// serverEnv makes the test binary a server for benchmarks, so that its processor time is not counted.
+const serverEnv = "S3_BENCH_SERVER"
 
-func (s blank) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func TestMain(m *testing.M) {
+	if os.Getenv(serverEnv) != "" {
+		srv := httptest.NewServer(http.HandlerFunc(serveBlank))
+		fmt.Println(srv.URL)
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the benchmark closes it
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serveBlank serves zeros for GET, as many as the bucket's name says, and takes PUT.
+func serveBlank(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("ETag", `"00000000000000000000000000000000"`)
 	if r.Method == http.MethodPut {
 		_, _ = io.Copy(io.Discard, r.Body) // the client would notice
 		return
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(s.data)))
-	_, _ = w.Write(s.data) // the client would notice
+	size, _ := strconv.Atoi(strings.Split(r.URL.Path, "/")[1]) // the client would notice
+	w.Header().Set("Content-Length", strconv.Itoa(size))
+	_, _ = w.Write(make([]byte, size)) // the client would notice
 }
 
-// serverEnv names a server that another process of this test runs, so that its CPU is not counted.
-const serverEnv = "S3_BENCH_SERVER"
-
-func benchBucket(b *testing.B, size int) *Bucket {
+// startServer runs serveBlank in another process.
+func startServer(b *testing.B) (url string) {
 	b.Helper()
-	url := os.Getenv(serverEnv)
-	if url == "" {
-		srv := httptest.NewServer(blank{make([]byte, size)})
-		b.Cleanup(srv.Close)
-		url = srv.URL
-	} else {
-		url += ":" + strconv.Itoa(10_000+size%50_000)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serverEnv+"=1")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
 	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = stdin.Close() // ends it
+		_ = cmd.Wait()    // its status says nothing
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+func benchBucket(b *testing.B, url string, size int) *Bucket {
+	b.Helper()
 	tr := NewTransport(TransportOptions{Dial: new(net.Dialer).DialContext})
 	b.Cleanup(tr.CloseIdleConnections)
 	r, err := NewOpener(Options{Transport: tr}).Open(b.Context(), storage.Bucket{
-		CloudType: oms.CloudAWS, Name: "bucket", Credentials: exampleKeys(),
+		CloudType: oms.CloudAWS, Name: strconv.Itoa(size), Credentials: exampleKeys(),
 		Endpoint: oms.Endpoint{URL: url, Region: "us-east-1", PathStyle: true},
 	})
 	if err != nil {
@@ -97,15 +131,16 @@ func relay(ctx context.Context, bucket *Bucket, buf []byte) error {
 	return err
 }
 
-// BenchmarkRelay reads and writes objects over loopback. The CPU time includes that of the server unless
-// S3_BENCH_SERVER names another one.
+// BenchmarkRelay reads and writes objects over loopback; the CPU time is that of the client alone.
 func BenchmarkRelay(b *testing.B) {
+	url := startServer(b)
 	for _, size := range []int{4 * kib, 8 * mib} {
 		b.Run(strconv.Itoa(size/kib)+"KiB", func(b *testing.B) {
-			bucket := benchBucket(b, size)
+			bucket := benchBucket(b, url, size)
 			b.SetBytes(2 * int64(size))
 			b.ReportAllocs()
 			start := cpuNanos(b)
+			b.SetParallelism(4)
 			b.RunParallel(func(pb *testing.PB) {
 				buf := make([]byte, size)
 				for pb.Next() {

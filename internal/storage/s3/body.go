@@ -121,11 +121,8 @@ func (s *sendBody) cause() error {
 	return s.err
 }
 
-// closeBody uses up a little of what is left, so that the connection can be used again, and closes.
-func closeBody(r io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, r, maxDrain)
-	_ = r.Close() // nothing is lost: the answer has been read
-}
+// drain uses up a little of what is left of an answer, so that its connection can be used again once it is closed.
+func drain(r io.Reader) { _, _ = io.CopyN(io.Discard, r, maxDrain) }
 
 // recvBody is the body of an object. It yields exactly want bytes, else an error (rules D4, D8).
 type recvBody struct {

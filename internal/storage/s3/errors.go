@@ -132,6 +132,7 @@ func parseError(body []byte) answerError {
 
 // fail turns an answer that is no success into an error and uses up its body.
 func (b *Bucket) fail(c *call, resp *http.Response) error {
+	defer resp.Body.Close()
 	var ans answerError
 	if c.method != http.MethodHead {
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
@@ -139,7 +140,7 @@ func (b *Bucket) fail(c *call, resp *http.Response) error {
 			ans = parseError(body)
 		}
 	}
-	closeBody(resp.Body)
+	drain(resp.Body)
 	if ans.code == "RequestTimeTooSkewed" {
 		b.adjustClock(resp.Header)
 	}

@@ -11,22 +11,22 @@ import (
 )
 
 // newOpener returns an opener with a transport of its own, whose connections end with the test.
-func newOpener(t testing.TB) *s3.Opener {
-	t.Helper()
+func newOpener(tb testing.TB) *s3.Opener {
+	tb.Helper()
 	tr := s3.NewTransport(s3.TransportOptions{Dial: new(net.Dialer).DialContext, HeaderTimeout: 30 * time.Second})
-	t.Cleanup(tr.CloseIdleConnections)
+	tb.Cleanup(tr.CloseIdleConnections)
 	return s3.NewOpener(s3.Options{Transport: tr})
 }
 
-func open(t testing.TB, o *s3.Opener, b storage.Bucket) *s3.Bucket {
-	t.Helper()
-	r, err := o.Open(t.Context(), b)
+func open(tb testing.TB, o *s3.Opener, b storage.Bucket) *s3.Bucket {
+	tb.Helper()
+	r, err := o.Open(tb.Context(), b)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	bucket, ok := r.(*s3.Bucket)
 	if !ok {
-		t.Fatalf("got a %T", r)
+		tb.Fatalf("got a %T", r)
 	}
 	return bucket
 }

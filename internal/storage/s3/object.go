@@ -21,7 +21,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (storage.Object, error) {
 	if err != nil {
 		return storage.Object{}, err
 	}
-	closeBody(resp.Body)
+	defer resp.Body.Close() // HEAD has none
 	if resp.ContentLength < 0 {
 		return storage.Object{}, c.errorf(oms.Transient, codeBadAnswer, "the answer does not tell the size")
 	}

@@ -25,18 +25,18 @@ func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, http.ErrServerClosed
 }
 
-func testBucket(t testing.TB, cloud oms.CloudType) *Bucket {
-	t.Helper()
-	r, err := NewOpener(Options{Transport: noTransport{}}).Open(t.Context(), storage.Bucket{
+func testBucket(tb testing.TB, cloud oms.CloudType) *Bucket {
+	tb.Helper()
+	r, err := NewOpener(Options{Transport: noTransport{}}).Open(tb.Context(), storage.Bucket{
 		CloudType: cloud, Name: "bucket", Endpoint: oms.Endpoint{URL: "https://s3.example.com", Region: "us-east-1"},
 		Credentials: exampleKeys(),
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	b, ok := r.(*Bucket)
 	if !ok {
-		t.Fatalf("got a %T", r)
+		tb.Fatalf("got a %T", r)
 	}
 	return b
 }

@@ -34,7 +34,7 @@ func (c *call) add(name, value string) {
 func success(status int) bool { return status >= 200 && status < 300 }
 
 // do sends the request and returns the answer when its status is 2xx, else an error. The caller closes the body
-// of the answer with closeBody. c.body is not used after do has returned.
+// of the answer. c.body is not used after do has returned.
 func (b *Bucket) do(ctx context.Context, c *call) (*http.Response, error) {
 	if b.name == "" && !c.account {
 		return nil, c.errorf(oms.Invalid, "", "no bucket is named")
@@ -70,7 +70,8 @@ func (b *Bucket) doEmpty(ctx context.Context, c *call) (http.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	closeBody(resp.Body)
+	defer resp.Body.Close()
+	drain(resp.Body)
 	return resp.Header, nil
 }
 

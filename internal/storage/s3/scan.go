@@ -36,7 +36,9 @@ func scanPage(body []byte, p *pageBuilder) bool {
 			ok = s.skip(name, 2)
 		default:
 			var text []byte
-			text, ok = s.leaf(name, empty)
+			if !empty {
+				text, ok = s.leaf(name)
+			}
 			ok = ok && p.top(string(name), text) == nil
 		}
 		if !ok {
@@ -60,7 +62,10 @@ func (s *scanner) contents(p *pageBuilder) bool {
 			}
 			continue
 		}
-		text, ok := s.leaf(name, empty)
+		var text []byte
+		if !empty {
+			text, ok = s.leaf(name)
+		}
 		if !ok || p.field(fieldName(name), text) != nil {
 			return false
 		}
@@ -196,10 +201,7 @@ func (s *scanner) shut(name string) bool {
 }
 
 // leaf passes the text and end tag of an element without children. The text is valid until the next call.
-func (s *scanner) leaf(name []byte, empty bool) ([]byte, bool) {
-	if empty {
-		return nil, true
-	}
+func (s *scanner) leaf(name []byte) ([]byte, bool) {
 	end := bytes.IndexByte(s.b[s.i:], '<')
 	if end < 0 {
 		return nil, false

@@ -31,7 +31,8 @@ func TestAuthorizationVectors(t *testing.T) {
 		signed, signature  string
 	}{
 		{
-			"get object", "GET", "/test.txt", nil, emptySHA256, []header{{"Range", "bytes=0-9"}},
+			"get object", "GET", "/test.txt", nil, emptySHA256,
+			[]header{{"Range", "bytes=0-9"}},
 			"host;range;x-amz-content-sha256;x-amz-date", "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
 		},
 		{

@@ -24,14 +24,14 @@ type fake struct {
 	n   atomic.Int64
 }
 
-func startFake(t testing.TB, p testcloud.Profile) *fake {
-	t.Helper()
+func startFake(tb testing.TB, p testcloud.Profile) *fake {
+	tb.Helper()
 	c := testcloud.New(testcloud.Options{AccessKey: cloudAK, SecretKey: cloudSK, Profile: p, Region: "eu-test-1"})
-	url, stop, err := c.Start(t.Context(), "")
+	url, stop, err := c.Start(tb.Context(), "")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return &fake{Cloud: c, url: url}
 }
 
@@ -46,11 +46,11 @@ func (f *fake) bucket(cloud oms.CloudType, name string) storage.Bucket {
 }
 
 // fresh opens a new bucket.
-func (f *fake) fresh(t testing.TB, o *s3.Opener, cloud oms.CloudType) (*s3.Bucket, *testcloud.Bucket) {
-	t.Helper()
+func (f *fake) fresh(tb testing.TB, o *s3.Opener, cloud oms.CloudType) (*s3.Bucket, *testcloud.Bucket) {
+	tb.Helper()
 	name := "bucket-" + strconv.FormatInt(f.n.Add(1), 10)
 	inside := f.CreateBucket(name)
-	return open(t, o, f.bucket(cloud, name)), inside
+	return open(tb, o, f.bucket(cloud, name)), inside
 }
 
 // TestClouds runs the suite against the personalities of clouds.

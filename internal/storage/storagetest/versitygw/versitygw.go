@@ -40,25 +40,25 @@ type Server struct {
 	n   atomic.Int64
 }
 
-// Start runs a server until t ends. The binary is the one that OMS_TEST_VERSITYGW names, else the one in PATH or in
+// Start runs a server until the test ends. The binary is the one that OMS_TEST_VERSITYGW names, else the one in PATH or in
 // the bin directory of GOPATH. Without one the test is skipped, or fails when OMS_TEST_STRICT is 1.
-func Start(t testing.TB) *Server {
-	t.Helper()
+func Start(tb testing.TB) *Server {
+	tb.Helper()
 	bin, err := find()
 	if err != nil {
 		const hint = "versitygw is not installed: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 		if os.Getenv(envStrict) == "1" { //nolint:forbidigo // test support has no main to hand it over
-			t.Fatal(hint)
+			tb.Fatal(hint)
 		}
-		t.Skip(hint)
+		tb.Skip(hint)
 	}
-	s := &Server{dir: t.TempDir()}
+	s := &Server{dir: tb.TempDir()}
 	for range 5 { // the port that was free may be taken by the time the server wants it
-		if err = s.run(t, bin); err == nil {
+		if err = s.run(tb, bin); err == nil {
 			return s
 		}
 	}
-	t.Fatalf("versitygw does not start: %v", err)
+	tb.Fatalf("versitygw does not start: %v", err)
 	return nil
 }
 
@@ -73,25 +73,28 @@ func find() (string, error) {
 }
 
 // run starts the server on a free port and waits until it answers.
-func (s *Server) run(t testing.TB, bin string) error {
-	t.Helper()
-	addr, err := freeAddr(t.Context())
+func (s *Server) run(tb testing.TB, bin string) error {
+	tb.Helper()
+	addr, err := freeAddr(tb.Context())
 	if err != nil {
 		return err
 	}
 	// The test's own context ends before its cleanups, which still want to close connections in order.
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), bin, "--port", addr, "--quiet", "--keep-alive", "posix", s.dir)
+	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), bin, "--port", addr, "--quiet", "--keep-alive", "posix", s.dir)
 	cmd.Env = []string{"ROOT_ACCESS_KEY=" + AccessKey, "ROOT_SECRET_KEY=" + SecretKey}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	t.Cleanup(func() {
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // it is killed, or its silence is noticed
+	}()
+	tb.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended already
 		<-exited
 	})
-	if err := answers(t.Context(), addr, exited); err != nil {
+	if err := answers(tb.Context(), addr, exited); err != nil {
 		return err
 	}
 	s.URL = "http://" + addr
@@ -108,7 +111,7 @@ func freeAddr(ctx context.Context) (string, error) {
 }
 
 // answers waits until addr takes connections or the server has exited.
-func answers(ctx context.Context, addr string, exited chan error) error {
+func answers(ctx context.Context, addr string, exited <-chan struct{}) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(time.Minute)
@@ -118,9 +121,8 @@ func answers(ctx context.Context, addr string, exited chan error) error {
 			return conn.Close()
 		}
 		select {
-		case err := <-exited:
-			exited <- err // for the cleanup
-			return errors.Join(errors.New("the server has exited"), err)
+		case <-exited:
+			return errors.New("the server has exited")
 		case <-deadline:
 			return errors.New("no answer within a minute")
 		case <-ctx.Done():
@@ -154,11 +156,11 @@ func Mangles(key string) bool {
 }
 
 // MakeBucket returns the name of a new, empty bucket.
-func (s *Server) MakeBucket(t testing.TB) string {
-	t.Helper()
+func (s *Server) MakeBucket(tb testing.TB) string {
+	tb.Helper()
 	name := "bucket-" + strconv.FormatInt(s.n.Add(1), 10)
 	if err := os.Mkdir(filepath.Join(s.dir, name), 0o700); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return name
 }
