@@ -22,14 +22,16 @@ var errStalled = &oms.Error{Op: "transfer", Kind: oms.Transient, Code: "STALLED"
 var errLost = &oms.Error{Op: "checkpoint", Kind: oms.Conflict, Msg: "the lease of the range is lost"}
 
 // backoff returns how long to wait before attempt try (from 2): full jitter between 50 ms and 100 ms doubled with
-// each try, at most 6.4 s; a store's own Retry-After wins.
+// each try, at most 6.4 s, and no less than the store's own Retry-After. A store that asks to come back at once does
+// not shorten it: the tries would be used up in an instant.
 func backoff(try int, err error) time.Duration {
-	if d, ok := storage.RetryAfter(err); ok {
-		return d
-	}
 	const floor = 50 * time.Millisecond
 	ceil := 100 * time.Millisecond << min(try-1, 6)
-	return floor + rand.N(ceil-floor)
+	d := floor + rand.N(ceil-floor)
+	if asked, ok := storage.RetryAfter(err); ok {
+		d = max(d, asked)
+	}
+	return d
 }
 
 // retry runs f, which makes one request to the side, until it succeeds, fails for good or has been tried often

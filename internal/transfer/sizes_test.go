@@ -1,0 +1,218 @@
+package transfer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"hash/crc32"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+)
+
+func TestCombineCRC32C(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := rapid.SliceOf(rapid.Byte()).Draw(t, "a"), rapid.SliceOf(rapid.Byte()).Draw(t, "b")
+		got := combineCRC32C(crc32.Checksum(a, castagnoli), crc32.Checksum(b, castagnoli), int64(len(b)))
+		if want := crc32.Checksum(append(a, b...), castagnoli); got != want {
+			t.Fatalf("got %08x, want %08x", got, want)
+		}
+	})
+	body := make([]byte, 3<<20+17)
+	_, _ = rand.Read(body)
+	var crc uint32
+	for off := 0; off < len(body); off += 1 << 20 {
+		part := body[off:min(off+1<<20, len(body))]
+		crc = combineCRC32C(crc, crc32.Checksum(part, castagnoli), int64(len(part)))
+	}
+	if want := crc32.Checksum(body, castagnoli); crc != want {
+		t.Fatalf("of parts: got %08x, want %08x", crc, want)
+	}
+}
+
+func BenchmarkCombineCRC32C(b *testing.B) {
+	for b.Loop() {
+		combineCRC32C(0x12345678, 0x9abcdef0, 64<<20)
+	}
+}
+
+func TestPartSize(t *testing.T) {
+	const gib, tib = 1 << 30, 1 << 40
+	s3 := storage.PartLimits{MinPart: 5 << 20, MaxPart: 5 << 30, MaxParts: 10_000}
+	tests := []struct {
+		name string
+		size int64
+		lim  storage.PartLimits
+		want int64
+	}{
+		{"just above one buffer", maxSingle + 1, s3, 8 << 20},
+		{"1 GiB", gib, s3, 8 << 20},
+		{"1000 parts", 1000 * 8 << 20, s3, 8 << 20},
+		{"just more than 1000 parts", 1001 * 8 << 20, s3, 16 << 20},
+		{"500 GiB", 500 * gib, s3, 64 << 20},
+		{"5 TiB", 5 * tib, s3, 583 << 20},
+		{"50 TiB", 50 * tib, s3, 5 << 30},
+		{"few parts", 100 * gib, storage.PartLimits{MinPart: 5 << 20, MaxPart: 5 << 30, MaxParts: 1000}, 114 << 20},
+		{"large smallest part", 20 << 20, storage.PartLimits{MinPart: 10 << 20}, 10 << 20},
+		{"small largest part", gib, storage.PartLimits{MaxPart: 8 << 20, MaxParts: 10_000}, 8 << 20},
+		{"no limits known", 100 << 20, storage.PartLimits{}, 8 << 20},
+	}
+	for _, tt := range tests {
+		got := partSize(tt.size, tt.lim)
+		if tt.want > 0 && got != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		lim := storage.PartLimits{
+			MinPart:  rapid.SampledFrom([]int64{0, 100 << 10, 5 << 20, 16 << 20}).Draw(t, "min"),
+			MaxPart:  5 << 30,
+			MaxParts: rapid.SampledFrom([]int{0, 1000, 10_000}).Draw(t, "parts"),
+		}
+		most := int64(10_000)
+		if lim.MaxParts > 0 {
+			most = int64(lim.MaxParts)
+		}
+		size := rapid.Int64Range(maxSingle+1, most*9/10*(5<<30)).Draw(t, "size")
+		p := partSize(size, lim)
+		if n := (size + p - 1) / p; n > most || p < max(lim.MinPart, 5<<20) || p > lim.MaxPart {
+			t.Fatalf("partSize(%d, %+v) = %d: %d parts", size, lim, p, n)
+		}
+	})
+}
+
+func TestBackoffBounds(t *testing.T) {
+	for try := 2; try < 80; try++ {
+		most := time.Duration(0)
+		for range 200 {
+			d := backoff(try, errStalled)
+			if d < 50*time.Millisecond || d > 6400*time.Millisecond {
+				t.Fatalf("try %d waits %v", try, d)
+			}
+			most = max(most, d)
+		}
+		if ceil := 100 * time.Millisecond << min(try-1, 6); most > ceil {
+			t.Fatalf("try %d waits %v, more than %v", try, most, ceil)
+		}
+	}
+	pause := func(d time.Duration) error { return &oms.Error{Kind: oms.Throttled, Err: storage.Pause{After: d}} }
+	if got := backoff(2, pause(40*time.Second)); got != 40*time.Second {
+		t.Errorf("the store asks for 40 s, got %v", got)
+	}
+	if got := backoff(2, pause(1000*time.Hour)); got != storage.MaxPause {
+		t.Errorf("an absurd pause is not clamped: %v", got)
+	}
+	// A store that says "come back at once" must not be hammered, nor the tries be used up in an instant.
+	for _, d := range []time.Duration{0, -time.Hour, time.Millisecond} {
+		if got := backoff(5, pause(d)); got < 50*time.Millisecond {
+			t.Errorf("pause of %v: waits %v only", d, got)
+		}
+	}
+}
+
+func TestBuffersReuseWithinTheirBudget(t *testing.T) {
+	ctx := t.Context()
+	b := newBuffers(0)
+	first, err := b.get(ctx, 5000)
+	if err != nil || len(first) != 5000 || cap(first) != 8192 {
+		t.Fatalf("got %d of %d bytes, %v", len(first), cap(first), err)
+	}
+	b.put(first)
+	second, err := b.get(ctx, 8000)
+	if err != nil || &second[0] != &first[0] || len(second) != 8000 {
+		t.Fatal("the buffer of the same class is not used again")
+	}
+	b.put(second)
+	if empty, err := b.get(ctx, 0); err != nil || len(empty) != 0 || cap(empty) != minBuffer {
+		t.Fatalf("empty buffer: %d of %d, %v", len(empty), cap(empty), err)
+	} else {
+		b.put(empty)
+	}
+
+	// The whole budget is in use: the next one waits until something comes back, or the context ends.
+	large, err := b.get(ctx, MaxBuffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("stopped")
+	ended, cancel := context.WithCancelCause(ctx)
+	cancel(cause)
+	if _, err := b.get(ended, 1); !errors.Is(err, cause) {
+		t.Fatalf("got %v, want the cause of the end", err)
+	}
+	got := make(chan []byte)
+	go func() {
+		buf, err := b.get(ctx, 1)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- buf
+	}()
+	b.put(large)
+	b.put(<-got)
+	if !b.budget.TryAcquire(b.limit) {
+		t.Fatal("the budget is not whole again")
+	}
+}
+
+// TestBuffersKeepNoMoreThanTheirBudget: what is dropped to make room must be garbage, not hidden behind a slice.
+func TestBuffersKeepNoMoreThanTheirBudget(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBuffers(0)
+		var out [][]byte
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			if len(out) > 0 && rapid.Bool().Draw(t, "put") {
+				b.put(out[len(out)-1])
+				out = out[:len(out)-1]
+			} else {
+				n := int64(1) << rapid.IntRange(12, 25).Draw(t, "class")
+				if !b.budget.TryAcquire(n) {
+					continue
+				}
+				b.budget.Release(n)
+				buf, err := b.get(context.Background(), n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out = append(out, buf)
+			}
+			var kept, reachable int64
+			for _, l := range b.free {
+				for i, buf := range l[:cap(l)] {
+					if i < len(l) {
+						kept += int64(cap(buf))
+					}
+					reachable += int64(cap(buf))
+				}
+			}
+			if kept != b.kept || kept > b.limit || reachable > kept {
+				t.Fatalf("kept %d, counted %d, reachable %d, limit %d", kept, b.kept, reachable, b.limit)
+			}
+		}
+	})
+}
+
+func TestFifo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var f fifo[int]
+		var want []int
+		for i := range rapid.IntRange(0, 300).Draw(t, "steps") {
+			if len(want) > 0 && rapid.IntRange(0, 2).Draw(t, "pop") == 0 {
+				if got := f.pop(); got != want[0] {
+					t.Fatalf("got %d, want %d", got, want[0])
+				}
+				want = want[1:]
+			} else {
+				f.push(i)
+				want = append(want, i)
+			}
+			if f.len() != len(want) {
+				t.Fatalf("len %d, want %d", f.len(), len(want))
+			}
+		}
+	})
+}
