@@ -39,11 +39,8 @@ func (b *buffers) get(ctx context.Context, n int64) ([]byte, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l := b.free[class]; len(l) > 0 {
-		buf := l[len(l)-1]
-		b.free[class] = l[:len(l)-1]
-		b.kept -= 1 << class
-		return buf[:n], nil
+	if len(b.free[class]) > 0 {
+		return b.takeFree(class)[:n], nil
 	}
 	return make([]byte, n, 1<<class), nil
 }
@@ -54,12 +51,22 @@ func (b *buffers) put(buf []byte) {
 	b.mu.Lock()
 	for other := len(b.free) - 1; other >= 0 && b.kept+int64(cap(buf)) > b.limit; other-- { // make room: drop the largest
 		for len(b.free[other]) > 0 && b.kept+int64(cap(buf)) > b.limit {
-			b.free[other] = b.free[other][:len(b.free[other])-1]
-			b.kept -= 1 << other
+			b.takeFree(other)
 		}
 	}
 	b.free[class] = append(b.free[class], buf)
 	b.kept += 1 << class
 	b.mu.Unlock()
 	b.budget.Release(1 << class)
+}
+
+// takeFree takes out a free buffer of a class, leaving no reference behind. b is locked.
+func (b *buffers) takeFree(class int) []byte {
+	l := b.free[class]
+	last := len(l) - 1
+	buf := l[last]
+	l[last] = nil
+	b.free[class] = l[:last]
+	b.kept -= 1 << class
+	return buf
 }
