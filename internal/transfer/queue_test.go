@@ -1,0 +1,138 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+)
+
+func smallItem() *item { return &item{} }
+
+func largeItem() *item {
+	it := &item{}
+	it.obj.Size = maxSingle + 1
+	return it
+}
+
+func mustPush(t *testing.T, q *queue, items ...*item) {
+	t.Helper()
+	for _, it := range items {
+		if err := q.push(t.Context(), it); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestQueuePartsLeaveHalfOfTheWorkersToObjects(t *testing.T) {
+	q := newQueue(4)
+	for n := range 5 {
+		q.pushPart(&partUnit{number: n})
+	}
+	mustPush(t, q, smallItem(), smallItem())
+	var kinds string
+	for range 6 {
+		u, _ := q.pop()
+		if _, ok := u.(*partUnit); ok {
+			kinds += "p"
+		} else {
+			kinds += "o"
+		}
+	}
+	if kinds != "ppoopp" { // half of four to parts, then all objects, then parts without bound
+		t.Fatalf("got %q", kinds)
+	}
+	mustPush(t, q, smallItem())
+	if u, _ := q.pop(); u == nil {
+		t.Fatal("no object")
+	} else if _, ok := u.(*item); !ok {
+		t.Fatal("a part goes before the object though more than half of the workers move parts")
+	}
+	for range 4 {
+		q.partDone()
+	}
+	mustPush(t, q, smallItem())
+	if u, _ := q.pop(); u == nil {
+		t.Fatal("no part")
+	} else if _, ok := u.(*partUnit); !ok {
+		t.Fatal("the object goes first though few parts are moving")
+	}
+}
+
+func TestQueueBoundsOpenUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(2)
+		for range maxOpenUploads + 1 {
+			mustPush(t, q, largeItem())
+		}
+		for range maxOpenUploads {
+			if _, large := q.pop(); large == nil {
+				t.Fatal("no large object")
+			}
+		}
+		got := make(chan *item)
+		go func() {
+			_, large := q.pop()
+			got <- large
+		}()
+		synctest.Wait()
+		select {
+		case <-got:
+			t.Fatal("too many uploads at once")
+		default:
+		}
+		q.uploadDone()
+		if large := <-got; large == nil {
+			t.Fatal("no large object after one ended")
+		}
+	})
+}
+
+func TestQueueWaitsForRoomAndCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(2)
+		for range maxQueued {
+			mustPush(t, q, smallItem())
+		}
+		pushed := make(chan error, 2)
+		ended, cancel := context.WithCancelCause(t.Context())
+		go func() { pushed <- q.push(t.Context(), smallItem()) }()
+		synctest.Wait()
+		if len(pushed) > 0 {
+			t.Fatal("the queue has no bound")
+		}
+		q.pop()
+		if err := <-pushed; err != nil {
+			t.Fatal(err)
+		}
+		cause := errors.New("stopped")
+		go func() { pushed <- q.push(ended, smallItem()) }()
+		synctest.Wait()
+		cancel(cause)
+		if err := <-pushed; !errors.Is(err, cause) {
+			t.Fatalf("got %v, want the cause", err)
+		}
+
+		var popping sync.WaitGroup
+		go func() { pushed <- q.push(t.Context(), smallItem()) }()
+		synctest.Wait()
+		if dropped := q.close(); dropped != maxQueued {
+			t.Fatalf("%d dropped, want %d", dropped, maxQueued)
+		}
+		if err := <-pushed; !errors.Is(err, errClosed) {
+			t.Fatalf("got %v, want closed", err)
+		}
+		for range 3 {
+			popping.Go(func() {
+				if u, large := q.pop(); u != nil || large != nil {
+					t.Error("a closed queue gives something out")
+				}
+			})
+		}
+		popping.Wait()
+		if q.requeue(smallItem()) || q.close() != 0 {
+			t.Fatal("a closed queue takes something in")
+		}
+	})
+}
