@@ -83,6 +83,14 @@ func formatKey(key string) string {
 	return key
 }
 
+// shorten cuts a text to width characters and marks the cut.
+func shorten(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return string([]rune(s)[:width]) + "…"
+}
+
 // writeTable writes rows in aligned columns.
 func writeTable(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -216,7 +216,8 @@ type migrateRun struct {
 	engine *server.Local
 	opts   migrateOptions
 	title  string
-	again  string // the command that goes on
+	again  string        // the command that goes on
+	before time.Duration // running time of earlier runs over everything, which this one does not count
 }
 
 // run starts or resumes the task, follows it and says what became of it. When ctx ends the task is paused, which
@@ -265,6 +266,12 @@ func (r *migrateRun) migrate(ctx context.Context, earlier *oms.Task) (oms.Task, 
 	t, err := r.begin(ctx, earlier)
 	if err != nil {
 		return oms.Task{}, err
+	}
+	if t, err = r.engine.Task(ctx, localProject, t.ID); err != nil {
+		return oms.Task{}, err
+	}
+	if doneOf(t.Counters) == 0 {
+		r.before = t.RunFor
 	}
 	return r.follow(ctx, t, r.opts.watch.reporter(r.env, r.title))
 }
@@ -318,7 +325,7 @@ func (r *migrateRun) follow(ctx context.Context, t oms.Task, rep reporter) (oms.
 			return progress{}, false, err
 		}
 		last = t
-		return progressOfTask(t, r.env.Now()), restsAt(t.Status), nil
+		return r.progress(t), restsAt(t.Status), nil
 	})
 	return last, err
 }
@@ -352,7 +359,7 @@ func (r *migrateRun) pause(ctx context.Context, t oms.Task) (oms.Task, error) {
 // conclude says what became of the task.
 func (r *migrateRun) conclude(ctx context.Context, t oms.Task) error {
 	s := summary{
-		Type: "summary", TaskID: t.ID, Status: t.Status.String(), progress: progressOfTask(t, r.env.Now()),
+		Type: "summary", TaskID: t.ID, Status: t.Status.String(), progress: r.progress(t),
 		FailedList: t.FailedList.Key, Next: r.again + " --failed-only",
 	}
 	if t.Error != nil {
@@ -387,13 +394,13 @@ func (r *migrateRun) failures(id int64) failurePage {
 // doneOf counts the objects with an outcome.
 func doneOf(c oms.Counters) int64 { return c.Migrated + c.Skipped + c.Failed }
 
-// progressOfTask is the progress of a task of this process.
-func progressOfTask(t oms.Task, now time.Time) progress {
+// progress is the progress of the task in this run.
+func (r *migrateRun) progress(t oms.Task) progress {
 	c := t.Counters
 	return progress{
 		Status: t.Status.String(), Listing: !t.QueryOver,
 		Found: max(t.Found, doneOf(c)), FoundBytes: max(t.FoundBytes, c.MigratedBytes+c.SkippedBytes+c.FailedBytes),
 		Done: doneOf(c), DoneBytes: c.MigratedBytes + c.SkippedBytes + c.FailedBytes,
-		Migrated: c.Migrated, Skipped: c.Skipped, Failed: c.Failed, MovedBytes: c.MovedBytes, Elapsed: t.Elapsed(now),
+		Migrated: c.Migrated, Skipped: c.Skipped, Failed: c.Failed, MovedBytes: c.MovedBytes, Elapsed: t.Elapsed(r.env.Now()) - r.before,
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	randv2 "math/rand/v2"
+	"strconv"
+	"strings"
 
 	"github.com/openoms/openoms/internal/testcloud"
 )
@@ -25,17 +27,15 @@ func seed(b *testcloud.Bucket, n int) {
 	for i := range n {
 		attrs := testcloud.Attrs{ContentType: "image/jpeg"}
 		if i%7 == 0 {
-			attrs.Meta = map[string]string{"camera": "lab", "number": fmt.Sprint(i)}
+			attrs.Meta = map[string]string{"camera": "lab", "number": strconv.Itoa(i)}
 		}
 		b.Put(fmt.Sprintf("2024/%02d/%02d/img-%06d.jpg", 1+i%12, 1+i%28, i), fill(sizes.IntN(12<<10)), attrs)
 	}
 	for i := range 60 {
 		b.Put(fmt.Sprintf("empty/%02d", i), nil, testcloud.Attrs{ContentType: "text/plain"})
 	}
-	deep := "nested"
 	for i := range 40 {
-		deep += fmt.Sprintf("/level-%02d", i)
-		b.Put(deep+"/note.txt", fill(100+i), testcloud.Attrs{ContentType: "text/plain; charset=utf-8", CacheControl: "max-age=60"})
+		b.Put(strings.Repeat("nested/", i)+"note.txt", fill(100+i), testcloud.Attrs{ContentType: "text/plain; charset=utf-8", CacheControl: "max-age=60"})
 	}
 	b.Put("video/film.mp4", fill(demoLarge), testcloud.Attrs{ContentType: "video/mp4", Meta: map[string]string{"title": "one"}})
 	for _, key := range testcloud.KeyCorpus() {

@@ -40,10 +40,13 @@ type summaryJSON struct {
 // shownFailures is how many failed objects a summary names.
 const shownFailures = 20
 
+// shownKey is how many characters of a key a summary shows.
+const shownKey = 120
+
 // conclude prints the summary with the failed objects and returns the fitting status: nil only for success.
 func conclude(ctx context.Context, env *Env, opts watchOptions, s summary, failures failurePage) error {
 	if s.Failed > 0 {
-		if err := listFailures(ctx, shownFailures, failures, failureWriter(env, opts.json)); err != nil {
+		if err := listFailures(ctx, shownFailures, failures, failureWriter(env, opts.json, shownKey)); err != nil {
 			return err
 		}
 	}

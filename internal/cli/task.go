@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -344,7 +345,7 @@ func newTaskFailedCommand(env *Env, connect connector) *cobra.Command {
 			if limit < 1 {
 				return usageErrorf("--limit is a number from 1")
 			}
-			return listFailures(cmd.Context(), limit, apiFailures(c, id), failureWriter(env, asJSON))
+			return listFailures(cmd.Context(), limit, apiFailures(c, id), failureWriter(env, asJSON, math.MaxInt))
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 1000, "show at most `N` objects")
@@ -405,13 +406,13 @@ func apiFailures(c *omsv2.Client, id int64) failurePage {
 	}
 }
 
-// failureWriter writes failures for people or programs.
-func failureWriter(env *Env, asJSON bool) func(failure) error { //nolint:revive // --json as the user gave it
+// failureWriter writes failures for programs, or for people with keys of at most width characters.
+func failureWriter(env *Env, asJSON bool, width int) func(failure) error { //nolint:revive // --json as the user gave it
 	if asJSON {
 		return func(f failure) error { return writeJSON(env.Stdout, f) }
 	}
 	return func(f failure) error {
-		_, err := fmt.Fprintf(env.Stdout, "%s  %s  %s\n", formatKey(f.Key), f.Code, oms.Clean(f.Message))
+		_, err := fmt.Fprintf(env.Stdout, "%s  %s  %s\n", shorten(formatKey(f.Key), width), f.Code, oms.Clean(f.Message))
 		return err
 	}
 }

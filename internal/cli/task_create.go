@@ -17,7 +17,7 @@ type taskRules struct {
 }
 
 // register adds the flags. metadata is the default of --metadata.
-func (r *taskRules) register(cmd *cobra.Command, metadata bool) { //nolint:revive // the default differs between commands
+func (r *taskRules) register(cmd *cobra.Command, metadata bool) {
 	cmd.Flags().StringVar(&r.overwrite, "overwrite", "different",
 		"which existing objects are replaced: `MODE` is never, different (size or time), crc64 or always")
 	cmd.Flags().BoolVar(&r.metadata, "metadata", metadata, "copy user metadata and all content headers, not only the content type")
