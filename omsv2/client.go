@@ -2,6 +2,7 @@ package omsv2
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -15,8 +16,8 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what the client reads of one answer, in bytes: a full page of the largest tasks fits.
-const maxAnswer = 64 << 20
+// defaultMaxAnswer is Client.MaxAnswer when that is 0: a full page of the largest tasks fits.
+const defaultMaxAnswer = 64 << 20
 
 // defaultTimeout is that of a whole call when Client.HTTPClient is nil.
 const defaultTimeout = 90 * time.Second
@@ -40,6 +41,7 @@ type Client struct {
 
 	HTTPClient *http.Client     // nil means one with a timeout of 90 s
 	UserAgent  string           // empty means "openoms"
+	MaxAnswer  int64            // most bytes that are read of one answer; 0 means 64 MiB
 	Now        func() time.Time // nil means time.Now; the service allows 15 minutes of difference
 }
 
@@ -197,12 +199,13 @@ func (c *Client) send(ctx context.Context, req request) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	limit := cmp.Or(c.MaxAnswer, defaultMaxAnswer)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read answer: %w", err)
-	case len(body) > maxAnswer:
-		return nil, errors.New("read answer: longer than " + strconv.Itoa(maxAnswer) + " bytes")
+	case int64(len(body)) > limit:
+		return nil, errors.New("read answer: longer than " + strconv.FormatInt(limit, 10) + " bytes")
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return nil, newError(resp, body)
 	}
@@ -226,7 +229,7 @@ func (c *Client) newRequest(ctx context.Context, req request) (*http.Request, er
 		return nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", c.userAgent())
+	r.Header.Set("User-Agent", cmp.Or(c.UserAgent, "openoms"))
 	c.authenticate(r, body)
 	return r, nil
 }
@@ -262,13 +265,6 @@ func (c *Client) httpClient() *http.Client {
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client
-}
-
-func (c *Client) userAgent() string {
-	if c.UserAgent != "" {
-		return c.UserAgent
-	}
-	return "openoms"
 }
 
 func (c *Client) now() time.Time {

@@ -217,7 +217,8 @@ func (fakeAuth) ServeTokens(w http.ResponseWriter, r *http.Request) {
 }
 
 func (fakeAuth) ServeProjects(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
-func (fakeAuth) ServeDomains(w http.ResponseWriter, _ *http.Request)  { w.WriteHeader(http.StatusOK) }
+
+func (fakeAuth) ServeDomains(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 
 // fakeAudit remembers entries.
 type fakeAudit struct {
