@@ -3,6 +3,7 @@ package db
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/openoms/openoms/internal/oms"
 )
@@ -24,7 +27,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	if err := flag.Set("rapid.checks", "40"); err != nil { // the command line may ask for more
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
 }
 
 // kills is how often TestKill kills.

@@ -49,7 +49,7 @@ func sqlite() dialect {
 	return dialect{
 		minVersion: "3.51.3",
 		settings: []pragma{
-			{"busy_timeout", busyTimeout, busyTimeout}, // first, since the next ones may have to wait
+			{"busy_timeout", busyTimeout, busyTimeout}, // in the name as well, since opening may have to wait
 			{"journal_mode", "WAL", "wal"},
 			{"synchronous", "FULL", "2"},
 			{"foreign_keys", "ON", "1"},
@@ -65,7 +65,7 @@ func (d dialect) connector(path string, a access) (driver.Connector, error) {
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a drive letter
 	}
-	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: "_txlock=immediate&_dqs=0&_defensive=1"}
+	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: "_busy_timeout=" + busyTimeout + "&_txlock=immediate&_dqs=0&_defensive=1"}
 	base, err := sqlitedriver.NewConnector(dsn.String())
 	if err != nil {
 		return nil, err
@@ -126,20 +126,22 @@ func (c *connector) setUp(ctx context.Context, conn driver.Conn) error {
 // Of several processes that open a new database at once, one changes the journal mode; SQLite refuses the others
 // at once, whatever the busy timeout.
 const (
-	setTries = 500
-	setPause = 20 * time.Millisecond
+	setPatience = 20 * time.Second
+	setPause    = 20 * time.Millisecond
 )
 
 // set makes the setting, and tries again while another process is in the way.
 func set(ctx context.Context, q driver.QueryerContext, p pragma) error {
-	for try := 1; ; try++ {
+	ctx, cancel := context.WithTimeout(ctx, setPatience)
+	defer cancel()
+	for {
 		_, err := value(ctx, q, "PRAGMA "+p.name+" = "+p.set)
-		if err == nil || kindOf(err) != oms.Transient || try == setTries {
+		if err == nil || kindOf(err) != oms.Transient {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return err
 		case <-time.After(setPause):
 		}
 	}

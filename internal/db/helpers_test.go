@@ -34,15 +34,15 @@ func openSQLite(t *testing.T, now func() time.Time) *DB {
 	return openDir(t, t.TempDir(), now)
 }
 
-func openDir(t testing.TB, dir string, now func() time.Time) *DB {
-	t.Helper()
-	db, err := Open(t.Context(), Options{DataDir: dir, Clock: now})
+func openDir(tb testing.TB, dir string, now func() time.Time) *DB {
+	tb.Helper()
+	db, err := Open(tb.Context(), Options{DataDir: dir, Clock: now})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 	return db
@@ -62,33 +62,33 @@ func waitingTask(project string) oms.Task {
 	}
 }
 
-func mustCreate(t testing.TB, db *DB, task oms.Task) oms.Task {
-	t.Helper()
-	task, err := db.CreateTask(t.Context(), task, oms.Quota{}, noSeal)
+func mustCreate(tb testing.TB, db *DB, task oms.Task) oms.Task {
+	tb.Helper()
+	task, err := db.CreateTask(tb.Context(), task, oms.Quota{}, noSeal)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return task
 }
 
 // mustChange applies a change that the test decides without looking.
-func mustChange(t testing.TB, db *DB, id int64, change func(c *oms.TaskChange)) oms.Task {
-	t.Helper()
-	task, err := db.ChangeTask(t.Context(), "", id, func(task oms.Task) (oms.TaskChange, error) {
+func mustChange(tb testing.TB, db *DB, id int64, change func(c *oms.TaskChange)) oms.Task {
+	tb.Helper()
+	task, err := db.ChangeTask(tb.Context(), "", id, func(task oms.Task) (oms.TaskChange, error) {
 		c := oms.TaskChange{Task: task}
 		change(&c)
 		return c, nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return task
 }
 
 // newRanges creates a task with free ranges over the whole key space, cut at the keys.
-func newRanges(t testing.TB, db *DB, cuts ...string) oms.Task {
-	t.Helper()
-	return mustChange(t, db, mustCreate(t, db, waitingTask("p")).ID, func(c *oms.TaskChange) {
+func newRanges(tb testing.TB, db *DB, cuts ...string) oms.Task {
+	tb.Helper()
+	return mustChange(tb, db, mustCreate(tb, db, waitingTask("p")).ID, func(c *oms.TaskChange) {
 		start := ""
 		for i, end := range append(cuts, "") {
 			c.Ranges = append(c.Ranges, oms.Range{
@@ -99,48 +99,48 @@ func newRanges(t testing.TB, db *DB, cuts ...string) oms.Task {
 	})
 }
 
-func mustClaim(t testing.TB, db *DB, owner string, id int64, limit int) []oms.Range {
-	t.Helper()
-	list, err := db.ClaimRanges(t.Context(), owner, id, limit)
+func mustClaim(tb testing.TB, db *DB, owner string, id int64, limit int) []oms.Range {
+	tb.Helper()
+	list, err := db.ClaimRanges(tb.Context(), owner, id, limit)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return list
 }
 
-func mustRanges(t testing.TB, db *DB, id int64) []oms.Range {
-	t.Helper()
-	list, err := db.Ranges(t.Context(), id)
+func mustRanges(tb testing.TB, db *DB, id int64) []oms.Range {
+	tb.Helper()
+	list, err := db.Ranges(tb.Context(), id)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return list
 }
 
-func mustTask(t testing.TB, db *DB, id int64) oms.Task {
-	t.Helper()
-	task, err := db.Task(t.Context(), "", id)
+func mustTask(tb testing.TB, db *DB, id int64) oms.Task {
+	tb.Helper()
+	task, err := db.Task(tb.Context(), "", id)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return task
 }
 
-func mustFailures(t testing.TB, db *DB, id int64) []oms.Failure {
-	t.Helper()
-	list, err := db.Failures(t.Context(), id, "", 1000, 0)
+func mustFailures(tb testing.TB, db *DB, id int64) []oms.Failure {
+	tb.Helper()
+	list, err := db.Failures(tb.Context(), id, "", 1000, 0)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return list
 }
 
 // mustCommit stores checkpoints none of which may be lost.
-func mustCommit(t testing.TB, db *DB, c oms.Commit) {
-	t.Helper()
-	lost, err := db.Commit(t.Context(), c)
+func mustCommit(tb testing.TB, db *DB, c oms.Commit) {
+	tb.Helper()
+	lost, err := db.Commit(tb.Context(), c)
 	if err != nil || len(lost) > 0 {
-		t.Fatalf("commit: lost %v, %v", lost, err)
+		tb.Fatalf("commit: lost %v, %v", lost, err)
 	}
 }
 
@@ -159,10 +159,10 @@ func checkpointOf(r oms.Range, cur string, delta oms.Counters) oms.Checkpoint {
 	return oms.Checkpoint{TaskID: r.TaskID, Seq: r.Seq, Generation: r.Generation, Owner: r.Owner, Token: r.Token, Cur: cur, Delta: delta}
 }
 
-func wantKind(t testing.TB, err error, kind oms.Kind, code string) {
-	t.Helper()
+func wantKind(tb testing.TB, err error, kind oms.Kind, code string) {
+	tb.Helper()
 	if err == nil || oms.KindOf(err) != kind || oms.CodeOf(err) != code {
-		t.Fatalf("got error %v (%s, %q), want %s, %q", err, oms.KindOf(err), oms.CodeOf(err), kind, code)
+		tb.Fatalf("got error %v (%s, %q), want %s, %q", err, oms.KindOf(err), oms.CodeOf(err), kind, code)
 	}
 }
 
@@ -174,10 +174,10 @@ func diff(t fataler, what string, got, want any) {
 }
 
 // count returns the number of rows of a table.
-func count(ctx context.Context, t testing.TB, db *DB, table string) (n int) {
-	t.Helper()
+func count(ctx context.Context, tb testing.TB, db *DB, table string) (n int) {
+	tb.Helper()
 	if err := db.reader.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return n
 }

@@ -95,7 +95,11 @@ func TestEveryConnectionIsSafe(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close()
+			defer func() {
+				if err := conn.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
 			for _, want := range append(sqlite().settings, pragma{name: "query_only", want: p.queryOnly}) {
 				var got string
 				if err := conn.QueryRowContext(t.Context(), "PRAGMA "+want.name).Scan(&got); err != nil || got != want.want {
@@ -363,7 +367,7 @@ func TestCheckFindsDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(conn.Close(), nil); err != nil {
+	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Check(t.Context()); oms.KindOf(err) != oms.Corrupt {
@@ -400,22 +404,26 @@ func TestWrap(t *testing.T) {
 	own := &oms.Error{Kind: oms.Conflict, Code: "OMS.0066"}
 	foreign := errors.New("disk on fire")
 	tests := []struct {
-		name string
-		ctx  context.Context
-		err  error
-		is   error
-		kind oms.Kind
+		name  string
+		ended bool // the context
+		err   error
+		is    error
+		kind  oms.Kind
 	}{
-		{"domain error", t.Context(), own, own, oms.Conflict},
-		{"caller's error", t.Context(), callerError{foreign}, foreign, oms.Other},
-		{"no rows", t.Context(), sql.ErrNoRows, oms.NotFound, oms.NotFound},
-		{"foreign", t.Context(), foreign, foreign, oms.Other},
-		{"ended", ended, context.Canceled, context.Canceled, oms.Other},
-		{"ended, seen by the pool", ended, sql.ErrTxDone, context.Canceled, oms.Other},
-		{"done, but not ended", t.Context(), sql.ErrTxDone, sql.ErrTxDone, oms.Other},
+		{"domain error", false, own, own, oms.Conflict},
+		{"caller's error", false, callerError{foreign}, foreign, oms.Other},
+		{"no rows", false, sql.ErrNoRows, oms.NotFound, oms.NotFound},
+		{"foreign", false, foreign, foreign, oms.Other},
+		{"ended", true, context.Canceled, context.Canceled, oms.Other},
+		{"ended, seen by the pool", true, sql.ErrTxDone, context.Canceled, oms.Other},
+		{"done, but not ended", false, sql.ErrTxDone, sql.ErrTxDone, oms.Other},
 	}
 	for _, tt := range tests {
-		got := wrap(tt.ctx, "op", tt.err)
+		ctx := t.Context()
+		if tt.ended {
+			ctx = ended
+		}
+		got := wrap(ctx, "op", tt.err)
 		if !errors.Is(got, tt.is) || oms.KindOf(got) != tt.kind {
 			t.Errorf("%s: got %v of kind %s", tt.name, got, oms.KindOf(got))
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -694,7 +695,8 @@ func testCommit(t *testing.T, db *DB, c *clock) {
 	p := checkpointOf(r[1], "q", failed(3))
 	p.Failures = []oms.Failure{
 		{Key: "p1", TaskID: 99, Gen: 99, Size: 5, Kind: oms.Corrupt, Code: oms.FailConsistency, Message: "a\nb\x1b", At: 17},
-		{Key: "p2", Message: long}, {Key: "p3"},
+		{Key: "p2", Message: long},
+		{Key: "p3"},
 	}
 	mustCommit(t, db, oms.Commit{Checkpoints: []oms.Checkpoint{p}})
 	p = checkpointOf(r[1], "r", failed(1))
@@ -1082,7 +1084,7 @@ func testBootstrap(t *testing.T, db *DB, c *clock) {
 	)
 	for i := range 6 {
 		wg.Go(func() {
-			n := fmt.Sprint(i)
+			n := strconv.Itoa(i)
 			created, err := db.Bootstrap(t.Context(), testSetup(n, c.now()))
 			if err != nil {
 				t.Error(err)

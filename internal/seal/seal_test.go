@@ -14,37 +14,37 @@ import (
 // testKey returns a master key made of one byte.
 func testKey(b byte) []byte { return bytes.Repeat([]byte{b}, KeySize) }
 
-func newTestSealer(t testing.TB, newest byte, older ...byte) *Sealer {
-	t.Helper()
+func newTestSealer(tb testing.TB, newest byte, older ...byte) *Sealer {
+	tb.Helper()
 	var keys [][]byte
 	for _, b := range older {
 		keys = append(keys, testKey(b))
 	}
 	s, err := New(testKey(newest), keys...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
-func seal(t testing.TB, s *Sealer, plaintext, aad string) []byte {
-	t.Helper()
+func seal(tb testing.TB, s *Sealer, plaintext, aad string) []byte {
+	tb.Helper()
 	sealed, err := s.Seal([]byte(plaintext), aad)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return sealed
 }
 
 // wantRefused checks that sealed is not opened and that the error tells nothing of it.
-func wantRefused(t testing.TB, s *Sealer, sealed []byte, aad, what string) {
-	t.Helper()
+func wantRefused(tb testing.TB, s *Sealer, sealed []byte, aad, what string) {
+	tb.Helper()
 	got, err := s.Open(sealed, aad)
 	if err == nil {
-		t.Fatalf("%s: opened as %q", what, got)
+		tb.Fatalf("%s: opened as %q", what, got)
 	}
 	if !errors.Is(err, oms.Corrupt) || err.Error() != refused().Error() {
-		t.Fatalf("%s: got error %v, want %v", what, err, refused())
+		tb.Fatalf("%s: got error %v, want %v", what, err, refused())
 	}
 }
 
