@@ -69,13 +69,10 @@ func (e *entry) merge(cp oms.Checkpoint) {
 	e.cp.Cut = cp.Cut
 }
 
-// open adds an upload. One with an id takes the place of the intent that was stored for its key.
+// open adds an upload. It undoes a removal of the same upload that is still queued: the store removes last.
 func (b *batch) open(j *journal, u oms.Upload) {
 	b.closed = slices.DeleteFunc(b.closed, func(ref oms.UploadRef) bool { return ref == u.Ref() })
 	b.opened = append(b.opened, u)
-	if u.UploadID != "" {
-		b.closed = append(b.closed, oms.UploadRef{TaskID: u.TaskID, Key: u.Key})
-	}
 	b.tasks[u.TaskID] = j
 	b.rows++
 }

@@ -26,8 +26,8 @@ func aad(project string, id int64, field string) string {
 	return project + "|" + strconv.FormatInt(id, 10) + "|" + field + "|v1"
 }
 
-// seal returns the sealed credentials of the task by field.
-func seal(s Sealer, project string, id int64, keys oms.TaskCredentials) (map[string][]byte, error) {
+// sealAll returns the sealed credentials of the task by field.
+func sealAll(s Sealer, project string, id int64, keys oms.TaskCredentials) (map[string][]byte, error) {
 	sealed := make(map[string][]byte, 2)
 	for field, c := range map[string]oms.Credentials{fieldSrc: keys.Src, fieldDst: keys.Dst} {
 		text, err := json.Marshal(sealedKeys{AK: c.AccessKey, SK: c.SecretKey.Reveal(), Token: c.SecurityToken.Reveal()})
@@ -42,7 +42,7 @@ func seal(s Sealer, project string, id int64, keys oms.TaskCredentials) (map[str
 	return sealed, nil
 }
 
-// unseal opens what seal returned. Errors are oms.Denied of the side whose keys cannot be had.
+// unseal opens what sealAll returned. Errors are oms.Denied of the side whose keys cannot be had.
 func unseal(s Sealer, project string, id int64, sealed map[string][]byte) (oms.TaskCredentials, error) {
 	src, err := unsealOne(s, project, id, fieldSrc, sealed)
 	if err != nil {

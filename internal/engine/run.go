@@ -94,7 +94,7 @@ type result struct {
 func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 	defer func() {
 		if v := recover(); v != nil {
-			res = result{err: panicked(v)}
+			res = result{err: &panicked{value: v, stack: string(debug.Stack())}}
 		}
 		if ctx.Err() != nil {
 			res = result{err: context.Cause(ctx)}
@@ -119,9 +119,12 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 }
 
 // panicked is the error of a task whose run or job panicked.
-func panicked(v any) error {
-	return fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+type panicked struct {
+	value any
+	stack string
 }
+
+func (p *panicked) Error() string { return oms.Clean(fmt.Sprint("panic: ", p.value)) }
 
 // openBuckets opens both ends with the stored credentials.
 func (e *Engine) openBuckets(ctx context.Context, t oms.Task) (buckets, error) {
@@ -203,23 +206,25 @@ func (e *Engine) ranges(ctx context.Context, id int64) (rs []oms.Range, err erro
 func (e *Engine) work(ctx context.Context, r *run, t oms.Task, b buckets, abilities transfer.Abilities) error {
 	var before map[int64]string
 	for futile := 0; ; {
-		free, left, err := e.claim(ctx, t)
+		rs, err := e.claim(ctx, t)
 		if err != nil {
 			return err
 		}
-		if len(free) == 0 {
-			if len(left) > 0 {
-				return errElsewhere
-			}
+		left, mine := positions(rs), jobRanges(rs, e.opts.Owner, t.Generation)
+		switch {
+		case len(left) == 0:
 			return nil
-		}
-		if !maps.Equal(before, left) {
+		case mine == nil:
+			return errElsewhere
+		case !maps.Equal(before, left):
 			futile = 0
-		} else if futile++; futile == maxFutile {
-			return oms.Errorf(oms.Other, "", "%d ranges do not move", len(left))
+		default:
+			if futile++; futile == maxFutile {
+				return oms.Errorf(oms.Other, "", "%d ranges do not move", len(left))
+			}
 		}
 		before = left
-		err = e.moveRanges(ctx, r, t, b, abilities, free)
+		err = e.moveRanges(ctx, r, t, b, abilities, mine)
 		if errors.Is(err, errHeld) {
 			before = nil // that job had no chance to move anything
 		} else if err != nil {
@@ -228,36 +233,50 @@ func (e *Engine) work(ctx context.Context, r *run, t oms.Task, b buckets, abilit
 	}
 }
 
-// claim leases all free ranges of the task, and returns the positions of all that are not done as well.
-func (e *Engine) claim(ctx context.Context, t oms.Task) (mine []oms.Range, left map[int64]string, err error) {
-	err = e.persist(ctx, "claim ranges", func(ctx context.Context) (err error) {
+// claim leases all free ranges of the task and returns all of them, whoever holds them.
+func (e *Engine) claim(ctx context.Context, t oms.Task) ([]oms.Range, error) {
+	err := e.persist(ctx, "claim ranges", func(ctx context.Context) error {
 		// What this process holds without a job is left from a claim whose answer was lost, or from its last job.
 		if err := e.store.ReleaseRanges(ctx, e.opts.Owner, t.ID); err != nil {
 			return err
 		}
-		mine, err = e.store.ClaimRanges(ctx, e.opts.Owner, t.ID, claimLimit)
+		_, err := e.store.ClaimRanges(ctx, e.opts.Owner, t.ID, claimLimit)
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	rs, err := e.ranges(ctx, t.ID)
-	if err != nil {
-		return nil, nil, err
-	}
-	left = make(map[int64]string)
+	return e.ranges(ctx, t.ID)
+}
+
+// positions returns where the ranges stand that are not done.
+func positions(rs []oms.Range) map[int64]string {
+	left := make(map[int64]string)
 	for _, r := range rs {
 		if !r.Done {
 			left[r.Seq] = r.Cur
 		}
 	}
-	for i := range mine {
-		mine[i].Generation = t.Generation
-	}
-	return mine, left, nil
+	return left
 }
 
-// moveRanges runs one job over the ranges and stores all that it did. errHeld says that the job ended only because
+// jobRanges returns the ranges as a job of owner gets them: what it does not hold is done as far as it is concerned,
+// and only keeps it from giving a Seq twice. It returns nil when owner holds none.
+func jobRanges(rs []oms.Range, owner string, generation int64) []oms.Range {
+	held := false
+	for i := range rs {
+		r := &rs[i]
+		r.Done = r.Done || r.Owner != owner
+		r.Generation = generation
+		held = held || !r.Done
+	}
+	if !held {
+		return nil
+	}
+	return rs
+}
+
+// moveRanges runs one job over the ranges and stores all that it did; some may be left, if their lease was lost. errHeld says that the job ended only because
 // the store was away; by now it is back.
 func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, abilities transfer.Abilities, rs []oms.Range) error {
 	var uploads []oms.Upload
@@ -285,13 +304,19 @@ func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, 
 		return context.Cause(ctx)
 	}
 	held := r.journal.wasHeld()
-	if err != nil && !held {
+	if err != nil && !held && !leaseLost(err) {
 		return err
 	}
 	if err := e.commits.flush(ctx); err != nil || !held {
 		return err
 	}
 	return errHeld
+}
+
+// leaseLost reports whether a job ended because ranges were taken from it; others may have been left undone.
+func leaseLost(err error) bool {
+	_, stopped := errors.AsType[*transfer.Stopped](err)
+	return !stopped && errors.Is(err, oms.Conflict)
 }
 
 // runJob runs the job, which winds down within two seconds when ctx ends. One that does not is given up: what it
@@ -301,7 +326,7 @@ func (e *Engine) runJob(ctx context.Context, r *run, job mover, rs []oms.Range, 
 	e.strays.Go(func() {
 		defer func() {
 			if v := recover(); v != nil {
-				back <- panicked(v)
+				back <- &panicked{value: v, stack: string(debug.Stack())}
 			}
 		}()
 		back <- job.Run(ctx, rs, uploads)
@@ -382,7 +407,11 @@ func (e *Engine) event(ctx context.Context, t oms.Task, res result) oms.Event {
 		e.log.WarnContext(ctx, "task cannot go on", "task_id", t.ID, "err", res.err)
 	} else {
 		reason = oms.ReasonOf(oms.Source, oms.Other)
-		e.log.ErrorContext(ctx, "task failed for an internal reason", "task_id", t.ID, "err", res.err)
+		stack := ""
+		if p, ok := errors.AsType[*panicked](res.err); ok {
+			stack = p.stack
+		}
+		e.log.ErrorContext(ctx, "task failed for an internal reason", "task_id", t.ID, "err", res.err, "stack", stack)
 	}
 	return oms.Event{Type: oms.EventFailed, Reason: &reason}
 }

@@ -20,7 +20,7 @@ func (e *Engine) Create(ctx context.Context, t oms.Task, keys oms.TaskCredential
 	}
 	t.Status, t.Generation, t.QueuedAt = oms.StatusWaiting, 1, e.clock()
 	t, err := e.store.CreateTask(ctx, t, e.opts.Quota, func(id int64) (map[string][]byte, error) {
-		return seal(e.opts.Sealer, t.ProjectID, id, keys)
+		return sealAll(e.opts.Sealer, t.ProjectID, id, keys)
 	})
 	if err != nil {
 		return oms.Task{}, err
@@ -83,7 +83,7 @@ func (e *Engine) Start(ctx context.Context, project string, id int64, req oms.St
 		}
 		fresh = !unfinished(rs)
 	}
-	sealed, err := seal(e.opts.Sealer, t.ProjectID, id, req.Credentials)
+	sealed, err := sealAll(e.opts.Sealer, t.ProjectID, id, req.Credentials)
 	if err != nil {
 		return err
 	}
