@@ -56,6 +56,7 @@ type Cloud struct {
 	creds   credentials
 	ids     atomic.Uint64
 	down    atomic.Bool
+	pages   sync.Pool     // of *page: buffers of listings
 	done    chan struct{} // closed by Close: every stall and delay ends
 
 	mu      sync.RWMutex

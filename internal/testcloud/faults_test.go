@@ -197,7 +197,7 @@ func TestStallEndsWithClient(t *testing.T) {
 		t.Fatal("answered")
 	}
 	<-stalled
-	for cloud.Count(PutObject) == 0 { // the record is written when the handler ends
+	for len(cloud.Requests()) == 0 { // the record is written when the handler ends
 		time.Sleep(time.Millisecond)
 	}
 	if r := cloud.Requests()[0]; r.Status != 0 || r.In != 1<<20 {

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -34,13 +33,11 @@ type page struct {
 	doc       []byte // the document, kept for its buffer
 }
 
-// pages keeps buffers between requests.
-var pages = sync.Pool{New: func() any { return new(page) }}
-
-func newPage() *page {
-	pg, ok := pages.Get().(*page)
+// newPage returns an empty page with buffers of an earlier one, if there are any.
+func (c *Cloud) newPage() *page {
+	pg, ok := c.pages.Get().(*page)
 	if !ok {
-		pg = new(page)
+		return new(page)
 	}
 	pg.arena, pg.entries, pg.last, pg.doc = pg.arena[:0], pg.entries[:0], pg.last[:0], pg.doc[:0]
 	pg.more, pg.truncated = false, false
@@ -48,9 +45,9 @@ func newPage() *page {
 }
 
 // release gives the buffers back; nothing of the page may be used afterwards.
-func (pg *page) release() {
+func (c *Cloud) release(pg *page) {
 	clear(pg.entries[:cap(pg.entries)]) // holds no objects alive
-	pages.Put(pg)
+	c.pages.Put(pg)
 }
 
 func (pg *page) key(e pageEntry) []byte { return pg.arena[e.from:e.to] }
@@ -229,8 +226,8 @@ func (c *call) listObjectsV2(b *Bucket) (answer, error) {
 			return answer{}, err
 		}
 	}
-	pg := newPage()
-	c.cleanup = pg.release
+	pg := c.cloud.newPage()
+	c.cleanup = func() { c.cloud.release(pg) }
 	next := ""
 	c.fillPage(b, pg, &l)
 	if pg.truncated {
@@ -258,8 +255,8 @@ func (c *call) listObjects(b *Bucket) (answer, error) {
 	}
 	l.token = c.query.Get("marker")
 	l.q.after = []byte(l.token)
-	pg := newPage()
-	c.cleanup = pg.release
+	pg := c.cloud.newPage()
+	c.cleanup = func() { c.cloud.release(pg) }
 	c.fillPage(b, pg, &l)
 	doc := l.enc.append(l.head(pg.doc, c), "Marker", []byte(l.token))
 	if pg.truncated && (len(l.q.delimiter) > 0 || c.cloud.profile.NextMarker || b.unordered()) {

@@ -392,7 +392,7 @@ func TestManyKeys(t *testing.T) {
 func BenchmarkListGenerated(bm *testing.B) {
 	cloud := New(Options{})
 	b := cloud.Generated("g", Directories(Shape{}, 100, 1000, 1000), GeneratedOptions{})
-	pg := newPage()
+	pg := cloud.newPage()
 	l := listing{q: listQuery{max: 1000, after: []byte("d50")}, enc: keyEncoder{url: true}}
 	c := &call{cloud: cloud, bucket: "g"}
 	var doc []byte

@@ -59,6 +59,7 @@ func (r *records) clear() {
 func (r *records) begin(op Op) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.counts[op]++
 	r.inFlight[op]++
 	r.peak[op] = max(r.peak[op], r.inFlight[op])
 }
@@ -67,7 +68,6 @@ func (r *records) end(c *call, start, end time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.inFlight[c.op]--
-	r.counts[c.op]++
 	r.statuses[c.status]++
 	r.in += c.in
 	r.out += c.out
@@ -88,7 +88,8 @@ func (r *records) end(c *call, start, end time.Time) {
 }
 
 // Requests returns the remembered requests in the order in which they ended, at most
-// Options.RecordLimit of them.
+// Options.RecordLimit of them. A request is there when its handler has returned, which for an answer of more
+// than a few KiB may be a moment after the client has read the last byte.
 func (c *Cloud) Requests() []Request {
 	r := c.records
 	r.mu.Lock()
@@ -96,7 +97,7 @@ func (c *Cloud) Requests() []Request {
 	return append(append(make([]Request, 0, len(r.ring)), r.ring[r.next:]...), r.ring[:r.next]...)
 }
 
-// Count returns how many requests of an operation have ended, refused ones included.
+// Count returns how many requests of an operation have arrived, refused ones included.
 func (c *Cloud) Count(op Op) int64 {
 	c.records.mu.Lock()
 	defer c.records.mu.Unlock()
