@@ -23,22 +23,28 @@ import (
 type script struct {
 	mu       sync.Mutex
 	requests []*http.Request
-	answer   func(*http.Request) (*http.Response, error)
+	answer   http.RoundTripper
 }
+
+// answerFunc answers requests.
+type answerFunc func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f answerFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r)
-	return s.answer(r)
+	return s.answer.RoundTrip(r)
 }
 
 // last returns the request sent last.
 func (s *script) last() *http.Request { return s.requests[len(s.requests)-1] }
 
 // reply returns an answer; headers are name, value pairs.
-func reply(status int, body string, headers ...string) func(*http.Request) (*http.Response, error) {
-	return func(r *http.Request) (*http.Response, error) {
+func reply(status int, body string, headers ...string) http.RoundTripper {
+	return answerFunc(func(r *http.Request) (*http.Response, error) {
 		hdr := http.Header{}
 		for i := 0; i < len(headers); i += 2 {
 			hdr.Add(headers[i], headers[i+1])
@@ -46,11 +52,11 @@ func reply(status int, body string, headers ...string) func(*http.Request) (*htt
 		return &http.Response{
 			StatusCode: status, Header: hdr, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
 		}, nil
-	}
+	})
 }
 
 // scripted opens a bucket behind a script.
-func scripted(t *testing.T, b storage.Bucket, answer func(*http.Request) (*http.Response, error)) (*Bucket, *script) {
+func scripted(t *testing.T, b storage.Bucket, answer http.RoundTripper) (*Bucket, *script) {
 	t.Helper()
 	s := &script{answer: answer}
 	clock := func() time.Time { return time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC) }
@@ -154,7 +160,11 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	if got := r.Header["X-Amz-Meta-a"]; len(got) != 1 || got[0] != "=?UTF-8?B?w6Q=?=" {
+	sent := map[string]string{}
+	for name, values := range r.Header {
+		sent[name] = strings.Join(values, "|")
+	}
+	if got := sent[metaPrefix+"a"]; got != "=?UTF-8?B?w6Q=?=" {
 		t.Errorf("metadata a: got %q", got)
 	}
 	const signed = "SignedHeaders=content-md5;content-type;host;x-amz-checksum-crc32c;x-amz-content-sha256;x-amz-date;x-amz-meta-a;" +
@@ -209,13 +219,13 @@ func TestAnonymous(t *testing.T) {
 // TestSkew checks that a refused clock is set by the store's.
 func TestSkew(t *testing.T) {
 	refused := true
-	bucket, s := scripted(t, bucketAt(oms.CloudAWS, "https://s3.example.com"), func(r *http.Request) (*http.Response, error) {
+	bucket, s := scripted(t, bucketAt(oms.CloudAWS, "https://s3.example.com"), answerFunc(func(r *http.Request) (*http.Response, error) {
 		if refused {
 			refused = false
-			return reply(403, "<Error><Code>RequestTimeTooSkewed</Code></Error>", "Date", "Fri, 01 May 2026 14:30:00 GMT")(r)
+			return reply(403, "<Error><Code>RequestTimeTooSkewed</Code></Error>", "Date", "Fri, 01 May 2026 14:30:00 GMT").RoundTrip(r)
 		}
-		return reply(200, "x")(r)
-	})
+		return reply(200, "x").RoundTrip(r)
+	}))
 	_, err := bucket.Open(t.Context(), "k", storage.OpenOptions{Size: -1})
 	if !errors.Is(err, oms.Transient) {
 		t.Errorf("got %v", err)
@@ -237,17 +247,42 @@ func TestErrorKinds(t *testing.T) {
 		code   string
 		want   oms.Kind
 	}{
-		{404, "NoSuchKey", oms.NotFound}, {404, "NoSuchBucket", oms.NoBucket}, {404, "NoSuchUpload", oms.NotFound}, {404, "", oms.NotFound},
-		{403, "AccessDenied", oms.Denied}, {403, "SignatureDoesNotMatch", oms.Denied}, {403, "InvalidAccessKeyId", oms.Denied},
-		{400, "ExpiredToken", oms.Denied}, {403, "", oms.Denied}, {401, "", oms.Denied}, {403, "RequestTimeTooSkewed", oms.Transient},
-		{503, "SlowDown", oms.Throttled}, {503, "", oms.Throttled}, {429, "", oms.Throttled}, {400, "RequestTimeout", oms.Transient},
-		{500, "InternalError", oms.Transient}, {502, "", oms.Transient}, {504, "", oms.Transient}, {408, "", oms.Transient},
-		{409, "OperationAborted", oms.Transient}, {403, "InvalidObjectState", oms.Archived}, {412, "PreconditionFailed", oms.Changed},
-		{416, "InvalidRange", oms.Changed}, {400, "BadDigest", oms.Corrupt}, {400, "InvalidDigest", oms.Corrupt},
-		{400, "XAmzContentSHA256Mismatch", oms.Corrupt}, {403, "QuotaExceeded", oms.Full}, {507, "", oms.Full},
-		{400, "KeyTooLongError", oms.Unsupported}, {400, "MetadataTooLarge", oms.Unsupported}, {400, "EntityTooLarge", oms.Unsupported},
-		{501, "NotImplemented", oms.Unsupported}, {400, "InvalidArgument", oms.Invalid}, {301, "PermanentRedirect", oms.Invalid},
-		{307, "", oms.Invalid}, {400, "Unheard", oms.Invalid},
+		{404, "NoSuchKey", oms.NotFound},
+		{404, "NoSuchBucket", oms.NoBucket},
+		{404, "NoSuchUpload", oms.NotFound},
+		{404, "", oms.NotFound},
+		{403, "AccessDenied", oms.Denied},
+		{403, "SignatureDoesNotMatch", oms.Denied},
+		{403, "InvalidAccessKeyId", oms.Denied},
+		{400, "ExpiredToken", oms.Denied},
+		{403, "", oms.Denied},
+		{401, "", oms.Denied},
+		{403, "RequestTimeTooSkewed", oms.Transient},
+		{503, "SlowDown", oms.Throttled},
+		{503, "", oms.Throttled},
+		{429, "", oms.Throttled},
+		{400, "RequestTimeout", oms.Transient},
+		{500, "InternalError", oms.Transient},
+		{502, "", oms.Transient},
+		{504, "", oms.Transient},
+		{408, "", oms.Transient},
+		{409, "OperationAborted", oms.Transient},
+		{403, "InvalidObjectState", oms.Archived},
+		{412, "PreconditionFailed", oms.Changed},
+		{416, "InvalidRange", oms.Changed},
+		{400, "BadDigest", oms.Corrupt},
+		{400, "InvalidDigest", oms.Corrupt},
+		{400, "XAmzContentSHA256Mismatch", oms.Corrupt},
+		{403, "QuotaExceeded", oms.Full},
+		{507, "", oms.Full},
+		{400, "KeyTooLongError", oms.Unsupported},
+		{400, "MetadataTooLarge", oms.Unsupported},
+		{400, "EntityTooLarge", oms.Unsupported},
+		{501, "NotImplemented", oms.Unsupported},
+		{400, "InvalidArgument", oms.Invalid},
+		{301, "PermanentRedirect", oms.Invalid},
+		{307, "", oms.Invalid},
+		{400, "Unheard", oms.Invalid},
 	} {
 		body := ""
 		if test.code != "" {
@@ -265,7 +300,7 @@ func TestErrorKinds(t *testing.T) {
 }
 
 func TestErrorRegion(t *testing.T) {
-	for _, answer := range []func(*http.Request) (*http.Response, error){
+	for _, answer := range []http.RoundTripper{
 		reply(301, "<Error><Code>PermanentRedirect</Code></Error>", "X-Amz-Bucket-Region", "eu-west-9"),
 		reply(400, "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-9</Region></Error>"),
 	} {
@@ -291,7 +326,7 @@ func TestTransportErrors(t *testing.T) {
 		{guard, oms.Denied},
 		{&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, oms.Invalid},
 	} {
-		bucket, _ := scripted(t, bucketAt(oms.CloudAWS, "https://s3.example.com"), func(*http.Request) (*http.Response, error) { return nil, test.err })
+		bucket, _ := scripted(t, bucketAt(oms.CloudAWS, "https://s3.example.com"), answerFunc(func(*http.Request) (*http.Response, error) { return nil, test.err }))
 		_, err := bucket.Stat(t.Context(), "k")
 		if oms.KindOf(err) != test.want || strings.Contains(err.Error(), "10.0.0.1") {
 			t.Errorf("%v: got %v", test.err, err)
@@ -396,12 +431,12 @@ func TestLocation(t *testing.T) {
 		{"OSS", `<LocationConstraint>oss-cn-hangzhou</LocationConstraint>`, oms.CloudAliyun, "", "cn-hangzhou"},
 		{"not told", `<LocationConstraint/>`, oms.CloudHuawei, "", ""},
 	} {
-		bucket, _ := scripted(t, bucketAt(test.cloud, "https://s3.example.com"), func(r *http.Request) (*http.Response, error) {
+		bucket, _ := scripted(t, bucketAt(test.cloud, "https://s3.example.com"), answerFunc(func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodHead && test.header != "" {
-				return reply(301, "", test.header, "h-1")(r)
+				return reply(301, "", test.header, "h-1").RoundTrip(r)
 			}
-			return reply(200, test.body)(r)
-		})
+			return reply(200, test.body).RoundTrip(r)
+		}))
 		got, err := bucket.Location(t.Context())
 		if err != nil || got != test.want {
 			t.Errorf("%s: got %q, %v, want %q", test.name, got, err, test.want)
