@@ -126,13 +126,24 @@ configuration; 3 a service could not be reached or refused; 130 interrupted, can
 		Example: `  oms demo                                   # a whole service with two stores and one migration
   oms serve                                  # API and workers on http://127.0.0.1:8480
   oms migrate 's3://photos?region=eu-west-1' 'obs://backup/2026/?region=cn-north-4'`,
-		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	asGroup(root)
 	root.AddCommand(
 		newDemoCommand(env), newServeCommand(env), newMigrateCommand(env), newTaskCommand(env), newKeyCommand(env),
 		newVersionCommand(env),
 	)
 	return root
+}
+
+// asGroup makes a command that only holds others: alone it shows its help, with anything else it is a mistake.
+func asGroup(cmd *cobra.Command) {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return fmt.Errorf("unknown command %q for %q", oms.Clean(args[0]), cmd.CommandPath())
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }

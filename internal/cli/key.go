@@ -29,8 +29,8 @@ func newKeyCommand(env *Env) *cobra.Command {
 		Long: `Manage access keys and projects, on the data directory of a service.
 
 The service may run meanwhile: it accepts a new key at once and refuses a revoked one after five seconds.`,
-		Args: cobra.NoArgs,
 	}
+	asGroup(cmd)
 	cmd.PersistentFlags().StringVar(&opts.dataDir, "data-dir", "", "data `DIR` of the service (default ./oms-data) [OMS_DATA_DIR]")
 	cmd.PersistentFlags().StringVar(&opts.masterKeyFile, "master-key-file", "",
 		"`FILE` with the master key (default DATA_DIR/master.key) [OMS_MASTER_KEY_FILE]")
@@ -191,10 +191,14 @@ func newKeyRevokeCommand(env *Env, with keysUser) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return with(cmd.Context(), func(k *server.Keys) error {
-				if err := k.RevokeKey(cmd.Context(), args[0]); err != nil {
+				err := k.RevokeKey(cmd.Context(), args[0])
+				if errors.Is(err, oms.NotFound) {
+					return usageErrorf("no access key %q", oms.Clean(args[0]))
+				}
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(env.Stdout, "%s: revoked\n", args[0])
+				_, err = fmt.Fprintf(env.Stdout, "%s: revoked\n", args[0])
 				return err
 			})
 		},

@@ -109,7 +109,7 @@ func runServe(ctx context.Context, env *Env, cfg server.Config) (err error) {
 		return err
 	}
 	if first, file := s.FirstStart(); first {
-		log.InfoContext(ctx, "first start", "credentials_file", slog.StringValue(file))
+		log.InfoContext(ctx, "first start: the credentials are in a file", "file", file)
 	}
 	return s.Run(ctx)
 }

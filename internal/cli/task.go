@@ -22,8 +22,8 @@ func newTaskCommand(env *Env) *cobra.Command {
 
 The service is OMS_ENDPOINT (default ` + defaultEndpoint + `). The access key is OMS_AK, OMS_SK and OMS_PROJECT, or
 what a file with the first credentials of a service says (--env-file, default ./oms-data/bootstrap.env).`,
-		Args: cobra.NoArgs,
 	}
+	asGroup(cmd)
 	cmd.PersistentFlags().StringVar(&opts.envFile, "env-file", "", "read the access key from `FILE`")
 	connect := func() (*omsv2.Client, error) { return newClient(env, opts) }
 	cmd.AddCommand(
