@@ -352,6 +352,54 @@ func TestCredentialsInRequest(t *testing.T) {
 	}
 }
 
+// TestWellSignedButRefused: requests whose signature is right for their canonical form, but that a router or a
+// parser would read in another way, or that leave open what must be signed.
+func TestWellSignedButRefused(t *testing.T) {
+	s := signer{ak: testAK, sk: testSK}
+	base := wire{method: "GET", target: "/v2/p/tasks", host: "h", headers: [][2]string{{"X-Sdk-Date", testDate}}}
+	tests := []struct {
+		name   string
+		target string // signed
+		sent   string // empty: as signed
+		signed []string
+	}{
+		{name: "empty segment", target: "/v2//tasks"},
+		{name: "empty first segment", target: "//v2/tasks"},
+		{name: "slash at the end", target: "/v2/p/tasks/"},
+		{name: "dot", target: "/v2/./tasks"},
+		{name: "dots", target: "/v2/x/../tasks"},
+		{name: "encoded dots", target: "/v2/x/%2E%2e/tasks"},
+		{name: "semicolon", target: "/v2/p/tasks?a%3Bb=1", sent: "/v2/p/tasks?a;b=1"},
+		{name: "no key", target: "/v2/p/tasks?=1"},
+		{name: "date not signed", target: "/v2/p/tasks", signed: []string{"host"}},
+	}
+	for _, tt := range tests {
+		f := newFixture(t)
+		w := base.clone()
+		w.target = tt.target
+		if tt.signed == nil {
+			tt.signed = []string{"x-sdk-date", "host"}
+		}
+		s.sign(&w, tt.signed...)
+		if tt.sent != "" {
+			w.target = tt.sent
+		}
+		_, err := f.admit(t, w, TaskGet, testProject)
+		wantCode(t, err, CodeUnauthenticated)
+		if err == nil {
+			t.Errorf("%s was admitted", tt.name)
+		}
+	}
+	// A second spelling of a signature would pass the record of used ones.
+	f := newFixture(t)
+	s.sign(&base, "x-sdk-date")
+	mac := base.get("Authorization")
+	mac = mac[strings.LastIndex(mac, "=")+1:]
+	base.set("Authorization", strings.Replace(base.get("Authorization"), mac, strings.ToUpper(mac), 1))
+	_, err := f.admit(t, base, TaskGet, testProject)
+	wantCode(t, err, CodeUnauthenticated)
+}
+
 // TestMutations: every change of a signed request is refused as unauthenticated (rules S2, H9).
 func TestMutations(t *testing.T) {
 	total := 0

@@ -100,18 +100,16 @@ func (s *Service) checkLogin(ctx context.Context, in Login, now time.Time) (User
 	} else {
 		user, err = s.store.User(ctx, in.UserID)
 	}
-	known := err == nil
-	if err != nil && !errors.Is(err, oms.NotFound) {
+	if errors.Is(err, oms.NotFound) {
+		user = User{} // has no hash: verifying costs the same and matches nothing
+	} else if err != nil {
 		return User{}, fmt.Errorf("look up user: %w", err)
-	}
-	if !known {
-		user = User{}
 	}
 	match, err := s.hasher.verify(ctx, user.PasswordHash, in.Password)
 	if err != nil {
 		return User{}, err
 	}
-	if !match || !known || in.Domain != "" && in.Domain != domain.Name && in.Domain != domain.ID {
+	if !match || in.Domain != "" && in.Domain != domain.Name && in.Domain != domain.ID {
 		return User{}, refuse(reasonPassword)
 	}
 	s.attempts.succeeded(name, source, now)

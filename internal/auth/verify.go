@@ -128,11 +128,7 @@ func (s *Service) verifySignature(ctx context.Context, r *http.Request, body []b
 	if err := actedOnSigned(r, &a); err != nil {
 		return proof{}, refuse(err.Error())
 	}
-	payload, err := payloadLine(body, r.Header.Get(headerContentSHA256))
-	if err != nil {
-		return proof{}, refuse(err.Error())
-	}
-	sum, err := canonicalHash(r, &a, payload)
+	sum, err := canonicalHash(r, &a, payloadLine(body, r.Header.Get(headerContentSHA256)))
 	if err != nil {
 		return proof{}, refuse(err.Error())
 	}
