@@ -105,6 +105,7 @@ func (b *batch) of(task int64) *batch {
 	for _, e := range b.entries {
 		if e.cp.TaskID == task {
 			part.entries = append(part.entries, e)
+			part.newest[rangeID{task, e.cp.Seq}] = e
 		}
 	}
 	for _, u := range b.opened {

@@ -217,13 +217,25 @@ func (c *committer) took(ctx context.Context, b *batch) (bool, error) {
 	return false, nil
 }
 
-// settle ends the time of b in the queue: lost checkpoints take their range from the run, the others count.
+// settle ends the time of b in the queue.
 func (c *committer) settle(b *batch, lost []int) {
+	c.book(b, lost)
+	c.mu.Lock()
+	c.inFlight, c.broken = nil, false
+	c.makeRoom()
+	c.mu.Unlock()
+	c.stored.Add(1)
+	close(b.settled)
+}
+
+// book takes from their runs the ranges whose checkpoints were lost, and counts the others.
+func (c *committer) book(b *batch, lost []int) {
 	missing := make(map[int]bool, len(lost))
 	for _, i := range lost {
 		missing[i] = true
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i, e := range b.entries {
 		if missing[i] {
 			e.journal.lost[e.cp.Seq] = true
@@ -232,11 +244,6 @@ func (c *committer) settle(b *batch, lost []int) {
 		c.objects.Add(e.cp.Delta.Migrated)
 		c.bytes.Add(e.cp.Delta.MovedBytes)
 	}
-	c.inFlight, c.broken = nil, false
-	c.makeRoom()
-	c.mu.Unlock()
-	c.stored.Add(1)
-	close(b.settled)
 }
 
 func (c *committer) setBroken() {
@@ -259,9 +266,11 @@ func (c *committer) isolate(ctx context.Context, b *batch, cause error) bool {
 	}
 	for task, j := range b.tasks {
 		part := b.of(task)
-		if _, err := c.attempt(ctx, part, 1); err != nil {
+		if lost, err := c.attempt(ctx, part, 2); err != nil {
 			c.failed.Add(1)
 			c.end(j, fmt.Errorf("store progress of task %d: %w", task, err))
+		} else {
+			c.book(part, lost)
 		}
 		b.drop(task)
 	}

@@ -118,6 +118,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { e.commits.run(life) })
 	helpers.Go(func() { e.sampleLoop(life) })
+	helpers.Go(func() { e.beat(life) })
 	e.schedule(ctx, life)
 	err := e.shutDown(life)
 	end()

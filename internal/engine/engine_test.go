@@ -286,6 +286,35 @@ func TestRevokedKeys(t *testing.T) {
 	}
 }
 
+// A full start after a run that was cut short goes on with it, and retries what had failed in it (rule P3).
+func TestRestartOfShortRun(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.seed(150, 64<<10, "o/")
+	heal := l.src.Faults.Add(testcloud.Rule{Ops: []testcloud.Op{testcloud.GetObject}, Key: testcloud.KeyIs("o/00007"), Fault: testcloud.Fail(403, "AccessDenied")})
+	p := l.start(l.options("one"))
+	id := p.create(func(s *oms.TaskSpec) {
+		slow(s)
+		s.Bandwidth[0].Limit *= 4
+	})
+	p.until(id, "a failure is stored", func(task oms.Task) bool { return task.Counters.Failed == 1 })
+	l.src.Revoke(srcAK)
+	task := p.fail(id, "TRF.0152")
+	if got := task.Counters; got.Failed != 1 || got.Listed == 150 {
+		t.Fatalf("counted %+v, want a run that was cut short with one failure", got)
+	}
+	heal()
+	l.src.SetCredential(testcloud.Credential{AccessKey: srcAK, SecretKey: secret})
+	p.resume(id, oms.StartRequest{Credentials: keys()})
+	task = p.succeed(id)
+	if got := task.Counters; got.Listed != 150 || got.Migrated != 150 {
+		t.Errorf("counted %+v, want 150 migrated", got)
+	}
+	if n := l.src.Count(testcloud.GetObject); n > 150+40 {
+		t.Errorf("%d reads of 150 objects", n)
+	}
+}
+
 // A start with wrong keys fails at once with the side's reason; the keys do not stay.
 func TestWrongKeys(t *testing.T) {
 	t.Parallel()

@@ -35,7 +35,7 @@ const (
 )
 
 // patience bounds every wait of a test; nothing is asserted about shorter times.
-const patience = 90 * time.Second
+const patience = 4 * time.Minute
 
 // lab is two stores, a database and a sealer; engines come and go on them.
 type lab struct {

@@ -67,8 +67,21 @@ func (r *run) observe() {
 		r.found = max(r.found, r.base.Listed+s.Found)
 		r.foundBytes = max(r.foundBytes, r.base.ListedBytes+s.FoundBytes)
 	}
-	r.queryOver = r.queryOver || r.listed && !s.Listing
-	r.listed = r.listed || s.Listing
+}
+
+// observeListing takes in whether the job lists. A job that is being cut short does not list any more either, so that
+// the listing counts as over only when the job has gone on after it for longer than it takes to wind one down. The
+// caller holds mu.
+func (r *run) observeListing(now time.Time) {
+	switch {
+	case r.job.Stats().Listing:
+		r.listed, r.quietSince = true, time.Time{}
+	case !r.listed:
+	case r.quietSince.IsZero():
+		r.quietSince = now
+	case now.Sub(r.quietSince) > jobWindDown:
+		r.queryOver = true
+	}
 }
 
 // measure adds a sample of the bytes moved.
@@ -79,6 +92,7 @@ func (r *run) measure(now time.Time) {
 		return
 	}
 	r.observe()
+	r.observeListing(now)
 	for len(r.samples) > 0 && now.Sub(r.samples[0].at) > speedSpan {
 		r.samples = r.samples[1:]
 	}

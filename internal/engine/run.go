@@ -36,7 +36,8 @@ type run struct {
 	base              oms.Counters
 	moved             int64 // by earlier jobs of the run
 	found, foundBytes int64
-	listed, queryOver bool
+	listed, queryOver bool      // the job has listed; nothing is left to list
+	quietSince        time.Time // when the job was first seen to list no more
 	samples           []sample
 }
 
@@ -352,7 +353,7 @@ func (e *Engine) runJob(ctx context.Context, r *run, job mover, rs []oms.Range, 
 func (r *run) attach(job mover, t oms.Task) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.job, r.base, r.limit, r.listed = job, t.Counters, 0, false
+	r.job, r.base, r.limit, r.listed, r.quietSince = job, t.Counters, 0, false, time.Time{}
 	r.windows = t.Spec.Bandwidth
 }
 
@@ -362,7 +363,7 @@ func (r *run) detach() {
 	defer r.mu.Unlock()
 	r.observe()
 	r.moved += r.job.Stats().Moved
-	r.job = nil
+	r.job, r.samples = nil, nil
 }
 
 // conclude stores how the run ended: what it finished, then the state. The keys are destroyed in the same

@@ -17,7 +17,6 @@ func (e *Engine) schedule(ctx, life context.Context) {
 	defer ticker.Stop()
 	p := pass{engine: e, launch: func(t oms.Task) { e.launch(life, t) }, idle: make(map[int64]time.Time)}
 	for ctx.Err() == nil {
-		p.beat(ctx)
 		p.run(ctx)
 		select {
 		case <-ctx.Done():
@@ -27,25 +26,30 @@ func (e *Engine) schedule(ctx, life context.Context) {
 	}
 }
 
+// beat sends the heartbeat of this worker until ctx ends.
+func (e *Engine) beat(ctx context.Context) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		call, cancel := context.WithTimeout(ctx, storeTimeout)
+		err := e.store.Heartbeat(call, e.opts.Owner, deadAfter)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			e.trouble.report(ctx, "heartbeat", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
 // pass is one look at the store, with what it remembers of earlier ones. Only the scheduler uses it.
 type pass struct {
 	engine *Engine
 	launch func(oms.Task)
-	beaten time.Time
 	idle   map[int64]time.Time // since when nobody seems to close a task whose ranges are done
-}
-
-// beat sends the heartbeat when it is due.
-func (p *pass) beat(ctx context.Context) {
-	e := p.engine
-	if now := time.Now(); now.Sub(p.beaten) >= beatEvery {
-		p.beaten = now
-		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-		defer cancel()
-		if err := e.store.Heartbeat(ctx, e.opts.Owner, deadAfter); err != nil && ctx.Err() == nil {
-			e.trouble.report(ctx, "heartbeat", err)
-		}
-	}
 }
 
 // run starts, takes up, updates and settles tasks.
