@@ -124,6 +124,29 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// strayAuth admits everybody as id, whatever the path says.
+type strayAuth struct {
+	fakeAuth
+	id auth.Identity
+}
+
+func (a strayAuth) Admit(context.Context, *http.Request, []byte, auth.Route, string) (auth.Identity, error) {
+	return a.id, nil
+}
+
+// The tenant comes from the credential only, even if authorisation should fail to compare it with the path.
+func TestTenantOfCredential(t *testing.T) {
+	for _, id := range []auth.Identity{{}, {ProjectID: other, Role: auth.RoleAdmin, Credential: auth.TokenCredential}} {
+		h := newHarness(newFakeTasks(task(7, oms.StatusPaused)), func(o *Options) { o.Auth = strayAuth{id: id} })
+		for _, rt := range admitted() {
+			w := h.do(rt.method, pathOf(rt, project, "7"), bodies[rt.name])
+			if got := code(t, w); w.Code != http.StatusForbidden || got != "OMS.0206" || h.tasks.changes != 0 {
+				t.Errorf("%s as %+v: %d %s, %d changes", rt.name, id, w.Code, got, h.tasks.changes)
+			}
+		}
+	}
+}
+
 // A reader may read.
 func TestReader(t *testing.T) {
 	h := newHarness(newFakeTasks(task(7, oms.StatusPaused)))
