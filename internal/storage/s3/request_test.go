@@ -578,3 +578,30 @@ func TestNoName(t *testing.T) {
 		t.Errorf("%d requests", len(s.requests))
 	}
 }
+
+// TestCopyWithoutETag covers rule D7: the document must hold an ETag.
+func TestCopyWithoutETag(t *testing.T) {
+	for _, body := range []string{"<CopyObjectResult/>", "<CopyObjectResult><ETag></ETag></CopyObjectResult>", "", "<Other><ETag>x</ETag></Other>"} {
+		bucket, _ := scripted(t, bucketAt(oms.CloudAWS, "https://s3.example.com"), reply(200, body))
+		if _, err := bucket.Copy(t.Context(), "b", "k", "", "dst", nil); !errors.Is(err, oms.Transient) {
+			t.Errorf("%q: got %v", body, err)
+		}
+	}
+}
+
+// TestShortWithoutLength covers rule D4 where HTTP itself sees no end too early.
+func TestShortWithoutLength(t *testing.T) {
+	bucket, _ := scripted(t, bucketAt(oms.CloudAWS, "https://s3.example.com"), answerFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("four")), ContentLength: -1}, nil
+	}))
+	for size, want := range map[int64]oms.Kind{3: oms.Corrupt, 5: oms.Transient} {
+		c, err := bucket.Open(t.Context(), "k", storage.OpenOptions{Size: size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(c.Body); !errors.Is(err, want) {
+			t.Errorf("size %d: got %v, want %v", size, err, want)
+		}
+		_ = c.Body.Close()
+	}
+}
