@@ -140,6 +140,22 @@ func TestMultipartRefused(t *testing.T) {
 	c.do("GET", "b", "k", "uploadId="+id, nil, nil).want(t, 404, "NoSuchUpload")
 }
 
+// TestCompleteTwice: of two completions at the same time one finds the upload gone.
+func TestCompleteTwice(t *testing.T) {
+	cloud, c := start(t, Options{})
+	b := cloud.CreateBucket("b")
+	id := c.create("k", nil)
+	etag := "1 " + c.do("PUT", "b", "k", partQuery(id, 1), nil, []byte("x")).header.Get("Etag")
+	cloud.Faults.Once(CompleteMultipartUpload, Corrupt(func([]byte) []byte { // runs while the first one assembles
+		c.complete("k", id, nil, etag).want(t, 200, "")
+		return []byte("late")
+	}))
+	c.complete("k", id, nil, etag).want(t, 404, "NoSuchUpload")
+	if o, _ := b.Get("k"); string(o.Bytes()) != "x" {
+		t.Errorf("content %q", o.Bytes())
+	}
+}
+
 func TestMultipartChecksums(t *testing.T) {
 	cloud, c := start(t, Options{Profile: smallParts(AWS())})
 	b := cloud.CreateBucket("b")
@@ -248,6 +264,10 @@ func TestListPartsAndUploads(t *testing.T) {
 	}
 	if fmt.Sprint(got) != "[10 20 30 40 50 60 70]" {
 		t.Errorf("parts %v", got)
+	}
+
+	if r := c.do("GET", "b", "k", "max-parts=7&uploadId="+id, nil, nil); !bytes.Contains(r.body, []byte("<IsTruncated>false<")) {
+		t.Errorf("a full last page says there is more: %s", r.body)
 	}
 
 	for _, k := range []string{"a\x03", "k", "k", "k2", "z"} {
