@@ -89,7 +89,7 @@ func setUp(env *testscript.Env) error {
 	photos.Put("large", large, testcloud.Attrs{})
 	w.dst.CreateBucket("backup")
 	for name, cloud := range map[string]*testcloud.Cloud{"SRC_URL": w.src, "DST_URL": w.dst} {
-		url, stop, err := cloud.Start(env.T().(testing.TB).Context(), "")
+		url, stop, err := cloud.Start(context.Background(), "")
 		if err != nil {
 			return err
 		}
@@ -116,17 +116,23 @@ func setUp(env *testscript.Env) error {
 		env.Getenv("SRC_URL"), env.Getenv("DST_URL"))), 0o600)
 }
 
-func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+func worldOf(ts *testscript.TestScript) *world {
+	w, ok := ts.Value(worldKey{}).(*world)
+	if !ok {
+		ts.Fatalf("the script has no world")
+	}
+	return w
+}
 
 // compare [PREFIX] checks that backup holds exactly what photos does, below PREFIX.
-func cmdCompare(ts *testscript.TestScript, neg bool, args []string) {
+func cmdCompare(ts *testscript.TestScript, _ bool, args []string) {
 	opts := testcloud.CompareOptions{Ignore: []string{"oms/"}, Extra: true}
 	if len(args) > 0 {
 		opts.Prefix = args[0]
 	}
 	w := worldOf(ts)
 	diff := testcloud.Compare(w.src.Bucket("photos"), w.dst.Bucket("backup"), opts)
-	if neg == (len(diff) == 0) {
+	if len(diff) > 0 {
 		ts.Fatalf("differences: %s", strings.Join(diff, "\n"))
 	}
 }

@@ -102,7 +102,7 @@ func statusOf(err error) int {
 	if _, ok := errors.AsType[*omsv2.Error](err); ok {
 		return statusUnreachable
 	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
+	if _, ok := errors.AsType[*net.OpError](err); ok || errors.Is(err, oms.Denied) || errors.Is(err, oms.NoBucket) {
 		return statusUnreachable
 	}
 	switch oms.KindOf(err) {
