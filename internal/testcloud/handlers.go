@@ -2,6 +2,7 @@ package testcloud
 
 import (
 	"encoding/xml"
+	"errors"
 	"mime"
 	"net/http"
 	"net/url"
@@ -43,7 +44,7 @@ func (c *call) getObject(b *Bucket) (answer, error) {
 		return answer{}, errNoSuchKey
 	}
 	if err := c.readConditions(o); err != nil {
-		if err == errNotModified { //nolint:errorlint // identity of a constant
+		if errors.Is(err, errNotModified) {
 			c.w.Header().Set("ETag", quote(o.ETag))
 		}
 		return answer{}, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -119,7 +120,7 @@ func (o *Object) Reader() io.Reader { return io.NewSectionReader(o.body, 0, o.Si
 // Bytes returns the whole content in memory.
 func (o *Object) Bytes() []byte {
 	p := make([]byte, o.Size)
-	if _, err := o.body.ReadAt(p, 0); err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt returns io.EOF bare
+	if _, err := o.body.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil
 	}
 	return p
@@ -184,7 +185,7 @@ func (j joined) ReadAt(p []byte, off int64) (int, error) {
 		m, err := piece.ReadAt(p[n:min(int64(len(p)), int64(n)+piece.size()-off)], off)
 		n += m
 		off = 0
-		if err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt returns io.EOF bare
+		if err != nil && !errors.Is(err, io.EOF) {
 			return n, err
 		}
 	}
