@@ -592,7 +592,7 @@ func TestCopyWithoutETag(t *testing.T) {
 // TestShortWithoutLength covers rule D4 where HTTP itself sees no end too early.
 func TestShortWithoutLength(t *testing.T) {
 	bucket, _ := scripted(t, bucketAt(oms.CloudAWS, "https://s3.example.com"), answerFunc(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("four")), ContentLength: -1}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("four")), ContentLength: -1}, nil
 	}))
 	for size, want := range map[int64]oms.Kind{3: oms.Corrupt, 5: oms.Transient} {
 		c, err := bucket.Open(t.Context(), "k", storage.OpenOptions{Size: size})
