@@ -158,3 +158,24 @@ func TestSourceBucket(t *testing.T) {
 		}
 	}
 }
+
+// A job gets every range of the task: what it does not hold only tells it which Seq are taken.
+func TestJobRanges(t *testing.T) {
+	t.Parallel()
+	rs := []oms.Range{
+		{Seq: 1, Generation: 1, Owner: "me"},
+		{Seq: 2, Generation: 2, Owner: "other"},
+		{Seq: 3, Generation: 1, Done: true},
+	}
+	want := []oms.Range{
+		{Seq: 1, Generation: 4, Owner: "me"},
+		{Seq: 2, Generation: 4, Owner: "other", Done: true},
+		{Seq: 3, Generation: 4, Done: true},
+	}
+	if diff := cmp.Diff(want, jobRanges(rs, "me", 4)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := jobRanges(rs[1:], "me", 4); got != nil {
+		t.Errorf("without a range of its own it got %+v", got)
+	}
+}
