@@ -16,6 +16,9 @@ const (
 	cacheTTL  = 5 * time.Second // a revoked key or token is refused everywhere after this
 	cacheSize = 4096            // access keys, and tokens
 	tokenLife = 24 * time.Hour  // rule S3
+
+	// Dates of signatures have whole seconds: two equal calls of one client in one second have one signature.
+	repeatSpan = 2 * time.Second
 )
 
 // Options are what a Service needs.
@@ -33,6 +36,7 @@ type Service struct {
 	now      func() time.Time
 	keys     *keyring
 	tokens   *ttlCache[[32]byte, tokenEntry]
+	recent   *ttlCache[[32]byte, string] // first use of a signature: the address it came from
 	hasher   *hasher
 	attempts *attempts
 }
@@ -50,6 +54,7 @@ func New(opts Options) *Service {
 			cache: newTTLCache[string, activeKey](cacheTTL, cacheSize),
 		},
 		tokens:   newTTLCache[[32]byte, tokenEntry](cacheTTL, cacheSize),
+		recent:   newTTLCache[[32]byte, string](repeatSpan, cacheSize),
 		hasher:   newHasher(),
 		attempts: newAttempts(),
 	}

@@ -141,8 +141,8 @@ func TestClockWindow(t *testing.T) {
 	}
 }
 
-// TestReplay: a signature never has a second effect (rule S2), not in the window, not after a restart, not at
-// the same instant; requests that only read may repeat.
+// TestReplay: a signature never has a second effect (rule S2), not from another address, not later, not after a
+// restart; requests that only read may repeat.
 func TestReplay(t *testing.T) {
 	f := newFixture(t)
 	w := post(t, signer{ak: testAK, sk: testSK}, testProject)
@@ -152,10 +152,12 @@ func TestReplay(t *testing.T) {
 	if _, err := f.admit(t, w, TaskUpdate, testProject); err != nil {
 		t.Fatalf("first: %v", err)
 	}
-	for _, d := range []time.Duration{0, time.Second, 14 * time.Minute} {
+	mustRefuseElsewhere(t, f, w)
+	for _, d := range []time.Duration{repeatSpan, 14 * time.Minute} {
 		f.clock.advance(d)
 		_, err := f.admit(t, w, TaskUpdate, testProject)
 		wantCode(t, err, CodeUnauthenticated)
+		mustRefuseElsewhere(t, f, w)
 		if err := f.PurgeExpired(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -178,6 +180,30 @@ func TestReplay(t *testing.T) {
 	wantCode(t, err, CodeUnauthenticated)
 }
 
+// mustRefuseElsewhere sends the same signed request from another address.
+func mustRefuseElsewhere(t *testing.T, f *fixture, w wire) {
+	t.Helper()
+	r := w.request(t)
+	r.RemoteAddr = "198.51.100.9:4711"
+	_, err := f.Admit(t.Context(), r, []byte(w.body), Route{Class: Authenticated, Action: TaskUpdate}, testProject)
+	wantCode(t, err, CodeUnauthenticated)
+}
+
+// TestRepeatOfOneClient: the SDKs sign two equal calls in one second alike; both are meant.
+func TestRepeatOfOneClient(t *testing.T) {
+	f := newFixture(t)
+	w := post(t, signer{ak: testAK, sk: testSK}, testProject)
+	for range 3 {
+		if _, err := f.admit(t, w, TaskUpdate, testProject); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.clock.advance(repeatSpan)
+	_, err := f.admit(t, w, TaskUpdate, testProject)
+	wantCode(t, err, CodeUnauthenticated)
+}
+
+// TestReplayAtOnce: of equal requests from many addresses only those of one are admitted.
 func TestReplayAtOnce(t *testing.T) {
 	f := newFixture(t)
 	w := post(t, signer{ak: testAK, sk: testSK}, testProject)
@@ -186,8 +212,9 @@ func TestReplayAtOnce(t *testing.T) {
 		mu       sync.Mutex
 		admitted int
 	)
-	for range 32 {
+	for i := range 32 {
 		r := w.request(t)
+		r.RemoteAddr = fmt.Sprintf("192.0.2.%d:4711", i)
 		wg.Go(func() {
 			_, err := f.Admit(t.Context(), r, []byte(w.body), Route{Class: Authenticated, Action: TaskCreate}, testProject)
 			if err == nil {
@@ -372,6 +399,7 @@ func TestWellSignedButRefused(t *testing.T) {
 		{name: "semicolon", target: "/v2/p/tasks?a%3Bb=1", sent: "/v2/p/tasks?a;b=1"},
 		{name: "no key", target: "/v2/p/tasks?=1"},
 		{name: "date not signed", target: "/v2/p/tasks", signed: []string{"host"}},
+		{name: "a name signed twice", target: "/v2/p/tasks", signed: []string{"x-sdk-date", "x-sdk-date"}},
 	}
 	for _, tt := range tests {
 		f := newFixture(t)

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,13 +47,12 @@ type proof struct {
 // Errors are *oms.Error: Denied with CodeUnauthenticated, CodeReadOnly or CodeNoRight; anything else comes
 // from the store and says nothing about the caller.
 //
-// A signature admits one writing request only (rule S2). A second request with the same signature is refused
-// with CodeUnauthenticated whenever it comes, also after a restart and at another process on the same store:
-// within the 15 minutes that a date is good for, somebody who recorded a request could otherwise send it
-// again. Dates have whole seconds, so two equal calls of one client in one second have one signature and the
-// second is refused as well. The SDKs do not repeat requests by themselves; a program that means the same
-// call twice signs it again a second later, or signs any further header that differs. Requests that only
-// read, whatever their method, may repeat.
+// A signature admits no second writing request (rule S2), also not after a restart or at another process on the
+// same store: within the 15 minutes that a date is good for, somebody who recorded a request could otherwise send
+// it again. There is one exception, without which the vendor's SDKs do not work: their dates have whole seconds and
+// they sign nothing that differs between calls, so that two equal calls of one program in one second have one
+// signature. A repeat within repeatSpan from the address of the first is therefore taken as a call of its own.
+// Requests that only read, whatever their method, may repeat.
 func (s *Service) Admit(ctx context.Context, r *http.Request, body []byte, route Route, project string) (Identity, error) {
 	if route.Class == Public {
 		return Identity{}, nil
@@ -69,11 +69,29 @@ func (s *Service) Admit(ctx context.Context, r *http.Request, body []byte, route
 		if err != nil {
 			return p.id, err
 		}
-		if !first {
+		if !first && !s.sameClient(p.signature, r) {
 			return p.id, refuse("signature already used, sign the request again")
+		}
+		if first {
+			s.recent.put(p.signature, clientHost(r), s.now())
 		}
 	}
 	return p.id, nil
+}
+
+// sameClient reports whether the signature was first used a moment ago from the address of r.
+func (s *Service) sameClient(signature [32]byte, r *http.Request) bool {
+	host, ok := s.recent.get(signature, s.now())
+	return ok && host != "" && host == clientHost(r)
+}
+
+// clientHost returns the address that the request came from, without the port.
+func clientHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
 }
 
 // prove finds out who sent the request, by its one credential.
