@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -56,22 +57,34 @@ func newPair(t testing.TB, srcOpts, dstOpts testcloud.Options) *pair {
 	return p
 }
 
+// store is what the real client can do, and what wrappers in tests keep.
+type store interface {
+	storage.Writer
+	storage.Multiparter
+}
+
 // open opens one side through the real client.
-func open(t testing.TB, url, bucket string) storage.Writer {
+func open(t testing.TB, url, bucket string) store {
+	t.Helper()
+	return openAs(t, oms.CloudAWS, url, bucket)
+}
+
+// openAs opens one side as a bucket of the cloud.
+func openAs(t testing.TB, cloud oms.CloudType, url, bucket string) store {
 	t.Helper()
 	tr := s3.NewTransport(s3.TransportOptions{Dial: (&net.Dialer{}).DialContext})
 	t.Cleanup(tr.CloseIdleConnections)
 	b, err := s3.NewOpener(s3.Options{Transport: tr}).Open(t.Context(), storage.Bucket{
-		CloudType: oms.CloudAWS, Name: bucket,
+		CloudType: cloud, Name: bucket,
 		Endpoint:    oms.Endpoint{URL: url, Region: "us-east-1", PathStyle: true, Trusted: true},
 		Credentials: oms.Credentials{AccessKey: testAK, SecretKey: oms.NewSecret(testSK)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, ok := b.(storage.Writer)
+	w, ok := b.(store)
 	if !ok {
-		t.Fatal("the client is no storage.Writer")
+		t.Fatal("the client is no store")
 	}
 	return w
 }
@@ -93,6 +106,10 @@ type run struct {
 	journal *journal
 	epoch   time.Time
 	gen     int64
+	cloud   oms.CloudType // of both sides; "" means AWS
+	wrapSrc func(store) storage.Reader
+	wrapDst func(store) storage.Writer
+	stats   transfer.Stats // of the latest job
 }
 
 // newRun plans the task's ranges as the engine does.
@@ -113,7 +130,16 @@ func newRun(t testing.TB, p *pair, spec oms.TaskSpec) *run {
 // job probes the destination and returns a job over the leased ranges, with what Run takes.
 func (r *run) job(t testing.TB, ctx context.Context) (*transfer.Job, []oms.Range, []oms.Upload, error) {
 	t.Helper()
-	dst := open(t, r.pair.dstURL, "dst")
+	cloud := cmp.Or(r.cloud, oms.CloudAWS)
+	srcStore, dstStore := openAs(t, cloud, r.pair.srcURL, "src"), openAs(t, cloud, r.pair.dstURL, "dst")
+	var src storage.Reader = srcStore
+	if r.wrapSrc != nil {
+		src = r.wrapSrc(srcStore)
+	}
+	var dst storage.Writer = dstStore
+	if r.wrapDst != nil {
+		dst = r.wrapDst(dstStore)
+	}
 	ab, err := transfer.Probe(ctx, dst, "oms/probe/test")
 	if err != nil {
 		return nil, nil, nil, err
@@ -124,7 +150,7 @@ func (r *run) job(t testing.TB, ctx context.Context) (*transfer.Job, []oms.Range
 	r.gen++
 	plan := transfer.Plan{
 		TaskID: 1, Generation: r.gen, Owner: "w", Spec: r.spec, Abilities: ab, Epoch: r.epoch,
-		Src: open(t, r.pair.srcURL, "src"), Dst: dst,
+		Src: src, Dst: dst,
 	}
 	return transfer.New(plan, r.journal, r.res, r.opts), r.journal.lease(r.gen), r.journal.openUploads(), nil
 }
@@ -136,7 +162,23 @@ func (r *run) do(t testing.TB, ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.Run(ctx, ranges, uploads)
+	err = j.Run(ctx, ranges, uploads)
+	r.stats = j.Stats()
+	return err
+}
+
+// sweep aborts the uploads that are left when a task ends, as the engine does.
+func (r *run) sweep(t testing.TB) {
+	t.Helper()
+	closed, err := transfer.AbortUploads(t.Context(), open(t, r.pair.dstURL, "dst"), r.spec.Dst.SavePrefix, r.journal.openUploads())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range closed {
+		if err := r.journal.CloseUpload(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // mustFinish runs one job and checks that everything is done and the books balance.
@@ -171,7 +213,9 @@ type journal struct {
 	failures map[string]oms.Failure
 	uploads  map[oms.UploadRef]*oms.Upload
 	reports  int
-	frozen   bool // nothing is stored any more, as after a crash
+	frozen   bool   // nothing is stored any more, as after a crash
+	fuse     int    // reports until crash is called and the journal freezes; 0: none
+	crash    func() // ends the job
 }
 
 func newJournal(t testing.TB) *journal {
@@ -214,6 +258,13 @@ func (j *journal) Checkpoint(_ context.Context, c oms.Checkpoint) error {
 		return nil
 	}
 	j.reports++
+	if j.fuse > 0 {
+		if j.fuse--; j.fuse == 0 {
+			j.frozen = true
+			j.crash()
+			return nil
+		}
+	}
 	r := j.ranges[c.Seq]
 	if r == nil || r.Token != c.Token || r.Generation != c.Generation {
 		return &oms.Error{Kind: oms.Conflict}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,9 +128,9 @@ type Job struct {
 
 // verdict is the outcome of the last check of a bucket.
 type verdict struct {
-	mu  sync.Mutex
-	at  time.Time
-	err error
+	mu    sync.Mutex
+	began time.Time
+	err   error
 }
 
 // New returns a job. The limit is none until SetLimit.
@@ -148,15 +149,17 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	}
 	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers)}
 	j.cond.L = &j.mu
+	prefixes, names := plan.Spec.Selection()
+	j.names = names
+	selected := slices.Concat(prefixes, names, []string{""})[0] // keys may be allowed to list nothing else
 	j.sides[0] = newHealth(oms.Source, opts.Patience, func(ctx context.Context) error {
-		_, err := plan.Src.List(ctx, storage.ListOptions{Limit: 1})
+		_, err := plan.Src.List(ctx, storage.ListOptions{Prefix: selected, Limit: 1})
 		return err
 	})
 	j.sides[1] = newHealth(oms.Destination, opts.Patience, func(ctx context.Context) error {
 		_, err := plan.Dst.List(ctx, storage.ListOptions{Prefix: plan.Spec.Dst.SavePrefix, Limit: 1})
 		return err
 	})
-	_, j.names = plan.Spec.Selection()
 	return j
 }
 
@@ -255,6 +258,7 @@ func (j *Job) work(ctx context.Context) {
 		u, large := j.queue.pop()
 		switch {
 		case large != nil:
+			large.beside = true
 			go func() {
 				defer j.open.Done()
 				defer j.queue.uploadDone()
@@ -298,36 +302,36 @@ func (j *Job) noteErr(err error) {
 // stopping reports whether the job is ending before its work is done.
 func (j *Job) stopping() bool { return j.ctx.Err() != nil }
 
-// verdictLife is how long the outcome of a bucket check answers for further objects.
-const verdictLife = 2 * time.Second
-
 // checkBucket asks the bucket itself after an object was refused: nil means that the bucket is fine and the refusal
-// was the object's own.
-func (j *Job) checkBucket(ctx context.Context, side oms.Side) error {
+// was the object's own. A check answers for all refusals before it began: an older one says nothing about keys that
+// were revoked since, and many refusals cost few checks.
+func (j *Job) checkBucket(side oms.Side) error {
+	refused := time.Now()
 	v := &j.checked[side-oms.Source]
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if time.Since(v.at) < verdictLife {
+	if v.began.After(refused) {
 		return v.err
 	}
 	check := j.sides[0].ping
 	if side == oms.Destination {
 		check = j.tryWrite
 	}
-	err := check(ctx)
-	if !systemic(oms.KindOf(err)) {
-		err = nil
+	v.began = time.Now()
+	v.err = persist(j.ctx, check) // not the part's context: the outcome is for all
+	if !systemic(oms.KindOf(v.err)) {
+		v.err = nil
 	}
-	v.at, v.err = time.Now(), err
-	return err
+	return v.err
 }
 
-// tryWrite writes and deletes a tiny object in the task's own folder.
+// tryWrite writes a tiny object in the task's own folder. Whether it may be deleted does not matter, see Probe.
 func (j *Job) tryWrite(ctx context.Context) error {
 	key := "oms/probe/" + itoa(j.plan.TaskID)
 	_, err := j.plan.Dst.Put(ctx, storage.PutRequest{Key: key, Body: strings.NewReader(probeBody), Size: int64(len(probeBody))})
 	if err != nil {
 		return err
 	}
-	return j.plan.Dst.Delete(ctx, key)
+	_ = j.plan.Dst.Delete(ctx, key)
+	return nil
 }

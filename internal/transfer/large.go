@@ -130,13 +130,21 @@ func (u *upload) open(ctx context.Context) outcome {
 			if resumed || o.err != nil {
 				return o
 			}
+			if err := j.journal.CloseUpload(ctx, prior.Ref()); err != nil {
+				return failed(oms.FailInitUpload, err)
+			}
 		} else if err := j.abandon(ctx, u.mp, u.key, prior); err != nil {
 			return failed(oms.FailInitUpload, err)
 		}
 	}
+	lim := u.mp.PartLimits()
 	u.row = oms.Upload{
-		TaskID: j.plan.TaskID, Key: u.it.obj.Key, Size: u.src.Size, ETag: u.src.ETag,
-		PartSize: partSize(u.src.Size, u.mp.PartLimits()),
+		TaskID: j.plan.TaskID, Key: u.it.obj.Key, Size: u.src.Size, ETag: u.src.ETag, PartSize: partSize(u.src.Size, lim),
+	}
+	if most := int64(lim.MaxParts); most > 0 && u.row.Size > most*u.row.PartSize {
+		return failed(oms.FailInitUpload, &oms.Error{
+			Op: "copy", Key: u.it.obj.Key, Kind: oms.Unsupported, Msg: "the object is larger than the destination can take",
+		})
 	}
 	if err := j.journal.OpenUpload(ctx, u.row); err != nil {
 		return failed(oms.FailInitUpload, err)
@@ -145,11 +153,7 @@ func (u *upload) open(ctx context.Context) outcome {
 	if j.plan.Abilities.CRC32C && u.row.PartSize <= MaxBuffer { // parts that stream have no checksum to send
 		attrs.PartSums = storage.SumCRC32C
 	}
-	var id string
-	err := j.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) (err error) {
-		id, err = u.mp.CreateUpload(ctx, u.key, attrs)
-		return err
-	})
+	id, err := u.create(ctx, attrs)
 	if err != nil {
 		return failed(oms.FailInitUpload, err)
 	}
@@ -165,13 +169,31 @@ func (u *upload) open(ctx context.Context) outcome {
 	return outcome{}
 }
 
+// create opens an upload at the store. When it took more than one request, a lost answer may have left another upload
+// open: it is aborted while the intent still stands.
+func (u *upload) create(ctx context.Context, attrs storage.Attrs) (id string, err error) {
+	j := u.it.job
+	tries := 0
+	err = j.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) (err error) {
+		tries++
+		id, err = u.mp.CreateUpload(ctx, u.key, attrs)
+		return err
+	})
+	if err == nil && tries > 1 {
+		if err := abortOpen(ctx, u.mp, u.key, id); err != nil {
+			j.opts.Logger.WarnContext(ctx, "open uploads could not be looked up", "task_id", j.plan.TaskID, "key", oms.Clean(u.key), "err", err)
+		}
+	}
+	return id, err
+}
+
 func (u *upload) layout() {
 	n := (u.row.Size + u.row.PartSize - 1) / u.row.PartSize
 	u.parts, u.crcs = make([]storage.Part, n), make([]uint32, n)
 }
 
 // resume takes over the parts that the store holds; false when the upload is gone. A part counts when its proof was
-// stored, or when the store would have refused wrong bytes.
+// stored, or when the store would have refused wrong bytes, which it cannot for parts that stream.
 func (u *upload) resume(ctx context.Context) (bool, outcome) {
 	j := u.it.job
 	var listed []storage.Part
@@ -195,17 +217,19 @@ func (u *upload) resume(ctx context.Context) (bool, outcome) {
 			continue
 		}
 		known, ok := proved[p.Number]
+		checked := j.plan.Abilities.CRC32C && u.row.PartSize <= MaxBuffer
 		switch {
 		case ok && known.ETag == p.ETag:
 			u.crcs[p.Number-1] = known.CRC32C
-		case j.plan.Abilities.CRC32C && p.Sums.Has&storage.SumCRC32C != 0:
+		case checked && p.Sums.Has&storage.SumCRC32C != 0:
 			u.crcs[p.Number-1] = p.Sums.CRC32C
-		case j.plan.Abilities.CRC32C:
+		case checked:
 			u.noCRC = true
 		default:
 			continue
 		}
 		u.parts[p.Number-1] = p
+		u.moved += p.Size // it was sent before the crash or pause
 	}
 	return true, outcome{}
 }
@@ -281,6 +305,7 @@ func weakETag(etag string) bool { return etag == "" || strings.HasPrefix(etag, "
 func (u *upload) moveSequentially(ctx context.Context) outcome {
 	j := u.it.job
 	clear(u.parts) // parts of an earlier stream may be of another version
+	u.noCRC, u.moved = false, 0
 	buf, err := j.res.buffers.get(ctx, min(u.row.PartSize, MaxBuffer))
 	if err != nil {
 		return failed(oms.FailGet, err)
@@ -312,10 +337,14 @@ func (u *upload) moveSequentially(ctx context.Context) outcome {
 		}
 		return nil
 	})
-	if err != nil { // start over: another stream may see another version
+	switch k := oms.KindOf(err); {
+	case err == nil:
+		return o
+	case k.Retryable(): // start over: another stream may see another version
 		return failed(oms.FailGet, &oms.Error{Op: "read body", Key: u.it.obj.Key, Kind: oms.Changed, Err: err})
 	}
-	return o
+	err = j.blame(oms.Source, err)
+	return failed(sourceCode(err, oms.FailGet), err)
 }
 
 // partUnit is a part on its way through the queue. Its context is the upload's, so that parts end with it.
@@ -402,43 +431,56 @@ func (u *upload) send(ctx context.Context, buf []byte, r *partResult) {
 }
 
 // stream moves a part that is too large for a buffer: read and write run together, the checksums are compared with
-// the answer afterwards.
+// the answer afterwards. Each side's errors count for that side.
 func (u *upload) stream(ctx context.Context, r *partResult) {
 	j := u.it.job
-	rng := u.span(r.number)
 	for try := 1; ; try++ {
-		var dstErr error
+		var srcErr error
 		r.code = oms.FailUpload
-		err := j.retry(ctx, oms.Source, func(ctx context.Context, w *watch) error {
-			c, err := j.plan.Src.Open(ctx, u.it.obj.Key, storage.OpenOptions{Range: &rng, IfMatch: u.src.ETag, Size: u.row.Size})
-			if err != nil {
-				return err
-			}
-			defer c.Body.Close()
-			body := &hashingReader{ctx: ctx, job: j, watch: w, body: c.Body, md5: md5.New()}
-			written, err := u.mp.PutPart(ctx, storage.PartRequest{Key: u.key, UploadID: u.row.UploadID, Number: r.number, Body: body, Size: rng.Size})
-			if body.err != nil {
-				return readError(body.err)
-			}
-			if dstErr = err; err == nil {
-				sum := [md5.Size]byte(body.md5.Sum(nil))
-				ev := evidence{crc: body.crc, md5: &sum}
-				r.crc, r.part = body.crc, storage.Part{Number: r.number, ETag: written.ETag, Size: rng.Size, Sums: written.Sums}
-				r.proof, dstErr = ev.judge(j.plan.Abilities, written, storage.Sums{})
-			}
-			return nil
+		r.err = j.retry(ctx, oms.Destination, func(ctx context.Context, w *watch) (dstErr error) {
+			srcErr = w.hold(func() error { // the read has a watch of its own
+				return j.retry(ctx, oms.Source, func(ctx context.Context, w *watch) (err error) {
+					dstErr, err = u.pass(ctx, w, r)
+					return err
+				})
+			})
+			return dstErr
 		})
-		if r.err = err; err != nil {
-			r.code = sourceCode(err, oms.FailGet)
+		if srcErr != nil {
+			r.err, r.code = srcErr, sourceCode(srcErr, oms.FailGet)
 			return
 		}
-		j.health(oms.Destination).report(dstErr)
-		r.err = dstErr
-		retryable := oms.KindOf(dstErr).Retryable() || oms.KindOf(dstErr) == oms.Corrupt
-		if dstErr == nil || !retryable || try >= maxTries || sleep(ctx, backoff(try+1, dstErr)) != nil {
+		if oms.KindOf(r.err) != oms.Corrupt {
+			return
+		}
+		if r.code = oms.FailConsistency; try >= maxCorrupt {
 			return
 		}
 	}
+}
+
+// pass reads a part and writes it as it comes, and tells apart on which side it failed.
+func (u *upload) pass(ctx context.Context, w *watch, r *partResult) (dstErr, srcErr error) {
+	j := u.it.job
+	rng := u.span(r.number)
+	c, err := j.plan.Src.Open(ctx, u.it.obj.Key, storage.OpenOptions{Range: &rng, IfMatch: u.src.ETag, Size: u.row.Size})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Body.Close()
+	body := &hashingReader{ctx: ctx, job: j, watch: w, body: c.Body, md5: md5.New()}
+	written, err := u.mp.PutPart(ctx, storage.PartRequest{Key: u.key, UploadID: u.row.UploadID, Number: r.number, Body: body, Size: rng.Size})
+	if body.err != nil {
+		return nil, readError(body.err)
+	}
+	if err != nil {
+		return err, nil
+	}
+	sum := [md5.Size]byte(body.md5.Sum(nil))
+	ev := evidence{crc: body.crc, md5: &sum}
+	r.crc, r.part = body.crc, storage.Part{Number: r.number, ETag: written.ETag, Size: rng.Size, Sums: written.Sums}
+	r.proof, err = ev.judge(j.plan.Abilities, written, storage.Sums{})
+	return err, nil
 }
 
 // hashingReader computes checksums over what passes, within the bandwidth limit, and keeps the source's error.

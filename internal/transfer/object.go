@@ -28,12 +28,13 @@ const (
 
 // item is one object to copy. It lies in its batch.
 type item struct {
-	job   *Job
-	batch *batch
-	obj   storage.ListedObject
-	stat  bool         // the listing of both sides is unknown: ask them first (named objects, failed objects)
-	crc64 bool         // compare the CRC64 of both sides first
-	prior *oms.Failure // the failure that is retried; nil on first attempts
+	job    *Job
+	batch  *batch
+	obj    storage.ListedObject
+	stat   bool         // the listing of both sides is unknown: ask them first (named objects, failed objects)
+	crc64  bool         // compare the CRC64 of both sides first
+	prior  *oms.Failure // the failure that is retried; nil on first attempts
+	beside bool         // runs beside the workers, so that it may wait for parts
 }
 
 func (it *item) large() bool { return it.obj.Size > maxSingle && !it.stat }
@@ -65,51 +66,55 @@ func (it *item) guarded(ctx context.Context) (o outcome, requeued bool) {
 	return it.process(ctx)
 }
 
-// process decides where the listing could not, and copies. An object that turns out to be large goes back to the
-// queue, since a worker must not wait for parts.
+// process decides where the listing could not, and copies.
 func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
 	if it.stat || it.crc64 {
 		action, o := it.inspect(ctx)
 		if o.err != nil || action != Copy {
 			return o, false
 		}
-		waits := it.stat && it.obj.Size > maxSingle
 		it.stat, it.crc64 = false, false
-		if waits {
-			it.job.open.Add(1)
-			if it.job.queue.requeue(it) {
-				return outcome{}, true
-			}
-			it.job.open.Done()
-			return failed(oms.FailUpload, errClosed), false
-		}
 	}
-	return it.copy(ctx), false
+	return it.copy(ctx)
 }
 
-// copy moves the object, again from the start when it changed meanwhile.
-func (it *item) copy(ctx context.Context) outcome {
+// copy moves the object, again from the start when it changed meanwhile. An object that turns out to be large goes
+// back to the queue, since a worker must not wait for parts.
+func (it *item) copy(ctx context.Context) (o outcome, requeued bool) {
 	if len(it.job.plan.Spec.Dst.DestinationKey(it.obj.Key)) > maxKey {
 		return failed(oms.FailName, &oms.Error{
 			Op: "copy", Key: it.obj.Key, Kind: oms.Unsupported,
 			Msg: "the destination key would be longer than " + strconv.Itoa(maxKey) + " bytes",
-		})
+		}), false
 	}
 	for restart := 1; ; restart++ {
 		var o outcome
-		if it.obj.Size > maxSingle {
-			o = it.copyLarge(ctx)
-		} else {
+		switch {
+		case it.obj.Size <= maxSingle:
 			o = it.copySmall(ctx)
+		case it.beside:
+			o = it.copyLarge(ctx)
+		default:
+			return it.handOver()
 		}
 		if oms.KindOf(o.err) != oms.Changed || restart > maxRestarts {
-			return o
+			return o, false
 		}
 		// The source object is another one than was listed: take it as it is now.
 		if o := it.refresh(ctx); o.err != nil {
-			return o
+			return o, false
 		}
 	}
+}
+
+// handOver queues the item again as a large object. Nobody may touch it afterwards.
+func (it *item) handOver() (o outcome, requeued bool) {
+	it.job.open.Add(1)
+	if it.job.queue.requeue(it) {
+		return outcome{}, true
+	}
+	it.job.open.Done()
+	return failed(oms.FailUpload, errClosed), false
 }
 
 // maxKey is the longest key that every store takes, in bytes.
@@ -171,7 +176,11 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 	if action == CompareCRC64 {
 		action = DecideCRC64(src, dst)
 	}
-	return action, outcome{action: action}
+	o := outcome{action: action}
+	if action == Own {
+		o.moved = it.obj.Size // it was sent before the crash or pause
+	}
+	return action, o
 }
 
 // copySmall moves an object of at most maxSingle bytes through one buffer.

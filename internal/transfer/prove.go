@@ -100,7 +100,10 @@ func persist(ctx context.Context, f func(context.Context) error) error {
 		err := f(opCtx)
 		cancel()
 		try++
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
 			return errors.Join(err, context.Cause(ctx))
 		}
 		if !oms.KindOf(err).Retryable() && !oms.Canceled(err) || try > tries {
@@ -144,6 +147,12 @@ func (e *evidence) sums(ab Abilities) storage.Sums {
 // judge says what the answer to a write proves. Without proof it returns ProofKinds: the copy must be read back. An
 // answer that contradicts the evidence is oms.Corrupt.
 func (e *evidence) judge(ab Abilities, w storage.Written, sent storage.Sums) (Proof, error) {
+	isMD5 := ab.ETagMD5 && !w.Encrypted && looksLikeMD5(w.ETag)
+	// A checksum that was only echoed proves nothing about what was stored: two ETags that should be equal are
+	// compared for nothing, and the MD5 is computed only when they differ.
+	if isMD5 && e.srcETag != "" && !strings.EqualFold(w.ETag, e.srcETag) && !e.isMD5(w.ETag) {
+		return ProofKinds, errETag
+	}
 	if w.Sums.Has&storage.SumCRC32C != 0 {
 		if w.Sums.CRC32C != e.crc {
 			return ProofKinds, corrupt("the store reports another CRC32C than that of the bytes sent")
@@ -155,12 +164,20 @@ func (e *evidence) judge(ab Abilities, w storage.Written, sent storage.Sums) (Pr
 		return ProvedCRC32C, nil
 	case sent.Has&storage.SumMD5 != 0:
 		return ProvedMD5, nil
-	case !ab.ETagMD5 || w.Encrypted || !looksLikeMD5(w.ETag):
+	case !isMD5:
 		return ProofKinds, nil
-	case strings.EqualFold(w.ETag, e.srcETag), strings.EqualFold(w.ETag, hex.EncodeToString(e.sum()[:])):
+	case strings.EqualFold(w.ETag, e.srcETag), e.isMD5(w.ETag):
 		return ProvedMD5, nil
 	}
-	return ProofKinds, corrupt("the store's ETag is not the MD5 of the bytes sent")
+	return ProofKinds, errETag
+}
+
+// errETag says that the destination stored other bytes than it was sent.
+var errETag = corrupt("the store's ETag is not the MD5 of the bytes sent")
+
+// isMD5 reports whether an ETag is the MD5 of the bytes.
+func (e *evidence) isMD5(etag string) bool {
+	return strings.EqualFold(etag, hex.EncodeToString(e.sum()[:]))
 }
 
 func corrupt(msg string) error {

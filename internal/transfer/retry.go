@@ -43,15 +43,15 @@ func (j *Job) retry(ctx context.Context, side oms.Side, f func(context.Context, 
 			return err
 		}
 		err := j.once(ctx, f)
+		if err != nil && ctx.Err() != nil { // says nothing about the store
+			return context.Cause(ctx)
+		}
 		away := h.report(err)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		if !oms.KindOf(err).Retryable() {
-			return j.blame(ctx, side, err)
+			return j.blame(side, err)
 		}
 		if !away {
 			try++
@@ -83,16 +83,22 @@ func (j *Job) once(ctx context.Context, f func(context.Context, *watch) error) e
 	return err
 }
 
-// blame finds out whether an error that looks like an object's is the bucket's: then the job stops.
-func (j *Job) blame(ctx context.Context, side oms.Side, err error) error {
+// blame finds out whether an error that looks like an object's is the bucket's: then the job stops. The answer to
+// HEAD has no body that could tell a missing bucket from a missing object.
+func (j *Job) blame(side oms.Side, err error) error {
 	switch oms.KindOf(err) {
 	case oms.NoBucket, oms.Full, oms.Listing:
 		return j.stop(side, err)
+	case oms.NotFound:
+		if side == oms.Destination {
+			return err // usual: most objects are not there yet
+		}
+		fallthrough
 	case oms.Denied:
-		if verdict := j.checkBucket(ctx, side); verdict != nil {
+		if verdict := j.checkBucket(side); verdict != nil {
 			return j.stop(side, verdict)
 		}
-	case oms.Other, oms.Invalid, oms.NotFound, oms.Conflict, oms.Throttled, oms.Transient, oms.Archived, oms.Changed,
+	case oms.Other, oms.Invalid, oms.Conflict, oms.Throttled, oms.Transient, oms.Archived, oms.Changed,
 		oms.Corrupt, oms.Unsupported:
 	}
 	return err

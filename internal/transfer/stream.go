@@ -28,7 +28,11 @@ func StoreStream(ctx context.Context, dst storage.Writer, ab Abilities, key stri
 	if !ok {
 		return &oms.Error{Op: "store", Key: key, Kind: oms.Unsupported, Msg: "the destination takes no multipart uploads"}
 	}
-	if err := abortFolder(ctx, mp, key[:strings.LastIndexByte(key, '/')+1]); err != nil {
+	folder := key[:strings.LastIndexByte(key, '/')+1]
+	if folder == "" { // uploads of others would be aborted
+		return &oms.Error{Op: "store", Key: key, Kind: oms.Invalid, Msg: "the object is in no folder of its own"}
+	}
+	if err := abortFolder(ctx, mp, folder); err != nil {
 		return err
 	}
 	if ab.CRC32C {
@@ -42,7 +46,7 @@ func StoreStream(ctx context.Context, dst storage.Writer, ab Abilities, key stri
 	if err != nil {
 		return err
 	}
-	if err = storeParts(ctx, mp, ab, key, id, buf, r); err != nil {
+	if err = storeParts(ctx, dst, mp, ab, key, id, buf, r); err != nil {
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortPatience)
 		defer cancel()
 		return errors.Join(err, abortUpload(cleanup, mp, key, oms.Upload{UploadID: id}))
@@ -84,7 +88,7 @@ func storeWhole(ctx context.Context, dst storage.Writer, ab Abilities, key strin
 }
 
 // storeParts sends the full buffer and all that follows, and completes the upload.
-func storeParts(ctx context.Context, mp storage.Multiparter, ab Abilities, key, id string, buf []byte, r io.Reader) error {
+func storeParts(ctx context.Context, dst storage.Reader, mp storage.Multiparter, ab Abilities, key, id string, buf []byte, r io.Reader) error {
 	var parts []storage.Part
 	var size int64
 	var crc uint32
@@ -116,13 +120,13 @@ func storeParts(ctx context.Context, mp storage.Multiparter, ab Abilities, key, 
 		_, err := mp.CompleteUpload(ctx, key, id, parts)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	if dst, ok := mp.(storage.Reader); ok && proof == ProofKinds {
+	if oms.KindOf(err) == oms.NotFound { // an attempt whose answer was lost may have done it: ask the object
 		return compare(ctx, dst, key, size, crc)
 	}
-	return nil
+	if err != nil || proof != ProofKinds {
+		return err
+	}
+	return compare(ctx, dst, key, size, crc)
 }
 
 // compare reads an object and compares its size and CRC32C.

@@ -28,11 +28,17 @@ func AbortUploads(ctx context.Context, dst storage.Writer, savePrefix string, up
 }
 
 // abortUpload aborts one upload; one without id was perhaps opened just before a crash, so all open uploads of
-// exactly its key are aborted: nobody else may write the names of a task (OMS v2, TRF.0062).
+// exactly its key are aborted.
 func abortUpload(ctx context.Context, mp storage.Multiparter, key string, u oms.Upload) error {
 	if u.UploadID != "" {
 		return persist(ctx, func(ctx context.Context) error { return mp.AbortUpload(ctx, key, u.UploadID) })
 	}
+	return abortOpen(ctx, mp, key, "")
+}
+
+// abortOpen aborts all open uploads of exactly key but keep: nobody else may write the names of a task (OMS v2,
+// TRF.0062).
+func abortOpen(ctx context.Context, mp storage.Multiparter, key, keep string) error {
 	var open []storage.OpenUpload
 	err := persist(ctx, func(ctx context.Context) (err error) {
 		open, err = mp.ListUploads(ctx, key, 0)
@@ -42,7 +48,7 @@ func abortUpload(ctx context.Context, mp storage.Multiparter, key string, u oms.
 		return err
 	}
 	for _, o := range open {
-		if o.Key != key {
+		if o.Key != key || o.UploadID == keep {
 			continue
 		}
 		if err := persist(ctx, func(ctx context.Context) error { return mp.AbortUpload(ctx, key, o.UploadID) }); err != nil {
