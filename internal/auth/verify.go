@@ -65,18 +65,25 @@ func (s *Service) Admit(ctx context.Context, r *http.Request, body []byte, route
 		return p.id, err
 	}
 	if p.signed && route.Action.Writes() {
-		first, err := s.store.UseSignature(ctx, p.signature, p.date.Add(signatureLife))
-		if err != nil {
-			return p.id, err
-		}
-		if !first && !s.sameClient(p.signature, r) {
-			return p.id, refuse("signature already used, sign the request again")
-		}
-		if first {
-			s.recent.put(p.signature, clientHost(r), s.now())
-		}
+		return p.id, s.useUp(ctx, p, r)
 	}
 	return p.id, nil
+}
+
+// useUp lets a signature have its effect, once.
+func (s *Service) useUp(ctx context.Context, p proof, r *http.Request) error {
+	s.using.Lock()
+	defer s.using.Unlock()
+	first, err := s.store.UseSignature(ctx, p.signature, p.date.Add(signatureLife))
+	switch {
+	case err != nil:
+		return err
+	case first:
+		s.recent.put(p.signature, clientHost(r), s.now())
+	case !s.sameClient(p.signature, r):
+		return refuse("signature already used, sign the request again")
+	}
+	return nil
 }
 
 // sameClient reports whether the signature was first used a moment ago from the address of r.
