@@ -776,6 +776,16 @@ func testCommitLost(t *testing.T, db *DB, _ *clock) {
 	}
 	diff(t, "after done: lost", lost, []int{0})
 	diff(t, "counters", mustTask(t, db, task.ID).Counters, failed(2))
+
+	// Whoever its row names.
+	mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Ranges = []oms.Range{{Seq: 7, Done: true, Owner: "w", Token: 1}} })
+	lost, err = db.Commit(t.Context(), oms.Commit{Checkpoints: []oms.Checkpoint{
+		checkpointOf(oms.Range{TaskID: task.ID, Seq: 7, Generation: 2, Owner: "w", Token: 1}, "c", failed(1)),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "done and leased: lost", lost, []int{0})
 }
 
 // testCommitRefused gives checkpoints that break the books (rules P1, P2, P3): nothing of the commit is stored.
@@ -997,6 +1007,8 @@ func testWorkers(t *testing.T, db *DB, c *clock) {
 	beat("w")
 	diff(t, "a worker that just claimed", owners(t, db, task.ID), []string{"v", "", "", ""})
 	mustClaim(t, db, "w", task.ID, 2)
+	beat("v")
+	diff(t, "a worker that claimed after its heartbeat", owners(t, db, task.ID), []string{"v", "w", "w", ""})
 	c.advance(dead)
 	beat("w")
 	diff(t, "seen just in time", owners(t, db, task.ID), []string{"v", "w", "w", ""})
@@ -1369,6 +1381,7 @@ func testAudit(t *testing.T, db *DB, c *clock) {
 		"DELETE FROM audit WHERE seq = 5",
 		"DELETE FROM audit",
 		"UPDATE audit SET seq = 9 WHERE seq = 5",
+		"UPDATE sequences SET value = 4 WHERE name = 'audit'",
 		"UPDATE audit SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE seq IN (2, 3); UPDATE audit SET seq = -seq WHERE seq < 0",
 		"INSERT INTO audit SELECT 6, at, project, actor, action, object, remote, result, hash FROM audit WHERE seq = 5",
 	} {
