@@ -61,6 +61,7 @@ const (
 	jobWindDown   = 3 * time.Second        // a cancelled job that is not back by then is given up
 	stopPatience  = 6 * time.Second        // runs at the end of Run
 	finalPatience = time.Second            // what is left after that
+	storePatience = 30 * time.Minute       // how long a source or destination may be away before its task fails
 )
 
 // Reasons why a run is cancelled.
@@ -87,6 +88,9 @@ func New(opts Options) (*Engine, error) {
 	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
+	}
+	if opts.Transfer.Patience <= 0 {
+		opts.Transfer.Patience = storePatience
 	}
 	if opts.Transfer.Logger == nil {
 		opts.Transfer.Logger = opts.Logger

@@ -347,3 +347,30 @@ func TestNoKeys(t *testing.T) {
 		t.Errorf("%d objects were written", n)
 	}
 }
+
+// A destination that is away when a run begins is waited for, like one that goes away later.
+func TestWaitsForDestination(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.seed(40, 128<<10, "o/")
+	p := l.start(l.options("one"))
+	id := p.create(slow)
+	p.until(id, "objects have arrived", func(oms.Task) bool { return l.to.Len() >= 5 })
+	p.stop()
+	l.dst.Down()
+	p = l.start(l.options("two"))
+	asked := l.dst.Count(testcloud.PutObject)
+	p.until(id, "the tries of more than one probe", func(task oms.Task) bool {
+		if task.Status != oms.StatusRunning {
+			t.Fatalf("the task is %s while the destination is away", task.Status)
+		}
+		return l.dst.Count(testcloud.PutObject) > asked+8
+	})
+	l.dst.Up()
+	if err := p.SetBandwidth(t.Context(), project, id, nil); err != nil {
+		t.Fatal(err)
+	}
+	if task := p.succeed(id); task.Counters.Migrated != 40 {
+		t.Errorf("counted %+v, want 40 migrated", task.Counters)
+	}
+}

@@ -105,7 +105,7 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 	if err != nil {
 		return result{err: err}
 	}
-	abilities, err := transfer.Probe(ctx, b.dst, "oms/probe/"+t.Name)
+	abilities, err := e.probe(ctx, t, b.dst)
 	if err != nil {
 		return result{err: err}
 	}
@@ -117,6 +117,21 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 	}
 	end, err := e.close(ctx, t, b, abilities)
 	return result{ending: end, err: err}
+}
+
+// probe asks the destination what its answers prove. A destination that is away is waited for, as a job would.
+func (e *Engine) probe(ctx context.Context, t oms.Task, dst destination) (transfer.Abilities, error) {
+	began := time.Now()
+	for {
+		abilities, err := transfer.Probe(ctx, dst, "oms/probe/"+t.Name)
+		if err == nil || !oms.KindOf(err).Retryable() || time.Since(began) > e.opts.Transfer.Patience {
+			return abilities, err
+		}
+		e.log.WarnContext(ctx, "the destination is away, waiting", "task_id", t.ID, "err", err)
+		if err := rest(ctx, longestPause); err != nil {
+			return abilities, err
+		}
+	}
 }
 
 // panicked is the error of a task whose run or job panicked.
