@@ -42,10 +42,10 @@ func TestScripts(t *testing.T) {
 			"nosecret":  cmdNosecret,
 			"perm":      cmdPerm,
 			"saveid":    cmdSaveid,
-			"slow":      cmdSlow,
+			"hold":      cmdHold,
 			"archive":   cmdArchive,
 			"warm":      cmdWarm,
-			"fast":      cmdFast,
+			"release":   cmdRelease,
 			"revoke":    cmdRevoke,
 			"newkey":    cmdNewkey,
 			"status":    cmdStatus,
@@ -193,11 +193,13 @@ func cmdSaveid(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], strconv.FormatInt(task.ID, 10))
 }
 
-// slow DURATION delays every write at the destination.
-func cmdSlow(ts *testscript.TestScript, _ bool, args []string) {
-	d, err := time.ParseDuration(args[0])
-	ts.Check(err)
-	worldOf(ts).dst.Faults.On(testcloud.PutObject, testcloud.Delay(d))
+// hold leaves every write of one object at the destination without an answer, so that no migration ends before
+// release.
+func cmdHold(ts *testscript.TestScript, _ bool, _ []string) {
+	worldOf(ts).dst.Faults.Add(testcloud.Rule{
+		Ops: []testcloud.Op{testcloud.PutObject}, Fault: testcloud.Stall(),
+		Key: func(key string) bool { return strings.HasSuffix(key, "2024/07/img-0139.jpg") },
+	})
 }
 
 // archive KEY puts an object into the source that cannot be read before it is restored.
@@ -210,8 +212,8 @@ func cmdWarm(ts *testscript.TestScript, _ bool, args []string) {
 	worldOf(ts).src.Bucket("photos").Put(args[0], []byte("warm"), testcloud.Attrs{})
 }
 
-// fast ends all delays.
-func cmdFast(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).dst.Faults.Clear() }
+// release ends hold for later writes.
+func cmdRelease(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).dst.Faults.Clear() }
 
 // revoke SIDE makes the keys of src or dst invalid; newkey SIDE AK SK adds keys.
 func cmdRevoke(ts *testscript.TestScript, _ bool, args []string) {

@@ -159,6 +159,9 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 	if err != nil {
 		return err
 	}
+	if opts.concurrency < 0 || opts.concurrency > server.MaxConcurrency {
+		return usageErrorf("--concurrency: want a number from 0 to %d", server.MaxConcurrency)
+	}
 	dir, err := stateDir(env, opts.dataDir)
 	if err != nil {
 		return err

@@ -134,15 +134,15 @@ func Settings() []Setting {
 
 func setCount(n *int, v string) error {
 	parsed, err := strconv.Atoi(v)
-	if err != nil || parsed < 0 || parsed > maxConcurrency {
-		return fmt.Errorf("want a number from 0 to %d", maxConcurrency)
+	if err != nil || parsed < 0 || parsed > MaxConcurrency {
+		return fmt.Errorf("want a number from 0 to %d", MaxConcurrency)
 	}
 	*n = parsed
 	return nil
 }
 
-// maxConcurrency bounds what may be asked for: each object in flight costs a connection on both sides.
-const maxConcurrency = 10_000
+// MaxConcurrency bounds the objects in flight that may be asked for: each object in flight costs a connection on both sides.
+const MaxConcurrency = 10_000
 
 // Load returns the configuration: flags win over the environment, that over the file, that over the defaults.
 // flags holds the flags that were given, by name. Every error is a mistake of the operator and says what to
