@@ -93,7 +93,7 @@ func clip(line string, columns int) string {
 	return string([]rune(line)[:columns])
 }
 
-// lineReporter writes a line now and then, for logs and pipes.
+// lineReporter writes a line every lineInterval, for logs and pipes; what ends sooner needs none.
 type lineReporter struct {
 	w     io.Writer
 	meter meter
@@ -102,10 +102,13 @@ type lineReporter struct {
 
 func (r *lineReporter) update(p progress, at time.Time) error {
 	now := r.meter.measure(p, at)
-	if at.Before(r.next) {
+	early := r.next.IsZero() || at.Before(r.next)
+	if r.next.IsZero() || !early {
+		r.next = at.Add(lineInterval)
+	}
+	if early {
 		return nil
 	}
-	r.next = at.Add(lineInterval)
 	_, err := io.WriteString(r.w, p.Status+"  "+formatDuration(p.Elapsed)+"  "+percent(p.share())+"  "+objectsLine(p)+"  "+rateLine(p, now)+"\n")
 	return err
 }
