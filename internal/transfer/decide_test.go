@@ -30,34 +30,34 @@ func TestDecide(t *testing.T) {
 	}{
 		"absent":                          {src: listed(5, at(10, 0)), want: everything},
 		"absent, on a resumed range":      {src: listed(5, at(10, 0)), own: at(1, 0), want: everything},
-		"same size, destination newer":    {src: listed(5, at(10, 0)), dst: ref(listed(5, at(11, 0))), want: actions{Skip, Skip, CompareCRC64, Copy}},
-		"same size, same second":          {src: listed(5, at(10, 0)), dst: ref(listed(5, at(10, 0))), want: actions{Skip, Skip, CompareCRC64, Copy}},
-		"source newer by less than 1 s":   {src: listed(5, at(10, 999_999_999)), dst: ref(listed(5, at(10, 0))), want: actions{Skip, Skip, CompareCRC64, Copy}},
-		"source newer over the second":    {src: listed(5, at(11, 0)), dst: ref(listed(5, at(10, 999_999_999))), want: actions{Skip, Copy, CompareCRC64, Copy}},
-		"another size, destination newer": {src: listed(5, at(10, 0)), dst: ref(listed(6, at(20, 0))), want: actions{Skip, Copy, CompareCRC64, Copy}},
-		"source newer":                    {src: listed(5, at(12, 0)), dst: ref(listed(5, at(11, 0))), want: actions{Skip, Copy, CompareCRC64, Copy}},
+		"same size, destination newer":    {src: listed(5, at(10, 0)), dst: new(listed(5, at(11, 0))), want: actions{Skip, Skip, CompareCRC64, Copy}},
+		"same size, same second":          {src: listed(5, at(10, 0)), dst: new(listed(5, at(10, 0))), want: actions{Skip, Skip, CompareCRC64, Copy}},
+		"source newer by less than 1 s":   {src: listed(5, at(10, 999_999_999)), dst: new(listed(5, at(10, 0))), want: actions{Skip, Skip, CompareCRC64, Copy}},
+		"source newer over the second":    {src: listed(5, at(11, 0)), dst: new(listed(5, at(10, 999_999_999))), want: actions{Skip, Copy, CompareCRC64, Copy}},
+		"another size, destination newer": {src: listed(5, at(10, 0)), dst: new(listed(6, at(20, 0))), want: actions{Skip, Copy, CompareCRC64, Copy}},
+		"source newer":                    {src: listed(5, at(12, 0)), dst: new(listed(5, at(11, 0))), want: actions{Skip, Copy, CompareCRC64, Copy}},
 		"source newer, another zone": {
-			src: listed(5, at(10, 0).In(time.FixedZone("", 5*3600+45*60))), dst: ref(listed(5, at(10, 0))), want: actions{Skip, Skip, CompareCRC64, Copy},
+			src: listed(5, at(10, 0).In(time.FixedZone("", 5*3600+45*60))), dst: new(listed(5, at(10, 0))), want: actions{Skip, Skip, CompareCRC64, Copy},
 		},
-		"source in year 1":         {src: listed(5, year1), dst: ref(listed(5, at(1, 0))), want: actions{Skip, Skip, CompareCRC64, Copy}},
-		"source in year 9999":      {src: listed(5, year9999), dst: ref(listed(5, at(1, 0))), want: actions{Skip, Copy, CompareCRC64, Copy}},
-		"destination in year 1":    {src: listed(5, at(1, 0)), dst: ref(listed(5, year1)), want: actions{Skip, Copy, CompareCRC64, Copy}},
-		"destination in year 9999": {src: listed(5, at(1, 0)), dst: ref(listed(5, year9999)), want: actions{Skip, Skip, CompareCRC64, Copy}},
-		"both in year 9999":        {src: listed(5, year9999), dst: ref(listed(5, year9999)), want: actions{Skip, Skip, CompareCRC64, Copy}},
-		"zero times":               {src: listed(5, time.Time{}), dst: ref(listed(5, time.Time{})), want: actions{Skip, Skip, CompareCRC64, Copy}},
+		"source in year 1":         {src: listed(5, year1), dst: new(listed(5, at(1, 0))), want: actions{Skip, Skip, CompareCRC64, Copy}},
+		"source in year 9999":      {src: listed(5, year9999), dst: new(listed(5, at(1, 0))), want: actions{Skip, Copy, CompareCRC64, Copy}},
+		"destination in year 1":    {src: listed(5, at(1, 0)), dst: new(listed(5, year1)), want: actions{Skip, Copy, CompareCRC64, Copy}},
+		"destination in year 9999": {src: listed(5, at(1, 0)), dst: new(listed(5, year9999)), want: actions{Skip, Skip, CompareCRC64, Copy}},
+		"both in year 9999":        {src: listed(5, year9999), dst: new(listed(5, year9999)), want: actions{Skip, Skip, CompareCRC64, Copy}},
+		"zero times":               {src: listed(5, time.Time{}), dst: new(listed(5, time.Time{})), want: actions{Skip, Skip, CompareCRC64, Copy}},
 
-		"own: written in the very second": {src: listed(5, at(1, 0)), dst: ref(listed(5, at(10, 0))), own: at(10, 0), want: actions{Own, Own, Own, Own}},
-		"own: sub-second epoch":           {src: listed(5, at(1, 0)), dst: ref(listed(5, at(10, 0))), own: at(10, 900_000_000), want: actions{Own, Own, Own, Own}},
-		"not own: written before":         {src: listed(5, at(1, 0)), dst: ref(listed(5, at(9, 999_999_999))), own: at(10, 0), want: actions{Skip, Skip, CompareCRC64, Copy}},
-		"not own: another size":           {src: listed(5, at(1, 0)), dst: ref(listed(6, at(20, 0))), own: at(10, 0), want: actions{Skip, Copy, CompareCRC64, Copy}},
-		"not own: source changed since":   {src: listed(5, at(21, 0)), dst: ref(listed(5, at(20, 0))), own: at(10, 0), want: actions{Skip, Copy, CompareCRC64, Copy}},
-		"own: empty object":               {src: listed(0, at(1, 0)), dst: ref(listed(0, at(10, 0))), own: at(10, 0), want: actions{Own, Own, Own, Own}},
+		"own: written in the very second": {src: listed(5, at(1, 0)), dst: new(listed(5, at(10, 0))), own: at(10, 0), want: actions{Own, Own, Own, Own}},
+		"own: sub-second epoch":           {src: listed(5, at(1, 0)), dst: new(listed(5, at(10, 0))), own: at(10, 900_000_000), want: actions{Own, Own, Own, Own}},
+		"not own: written before":         {src: listed(5, at(1, 0)), dst: new(listed(5, at(9, 999_999_999))), own: at(10, 0), want: actions{Skip, Skip, CompareCRC64, Copy}},
+		"not own: another size":           {src: listed(5, at(1, 0)), dst: new(listed(6, at(20, 0))), own: at(10, 0), want: actions{Skip, Copy, CompareCRC64, Copy}},
+		"not own: source changed since":   {src: listed(5, at(21, 0)), dst: new(listed(5, at(20, 0))), own: at(10, 0), want: actions{Skip, Copy, CompareCRC64, Copy}},
+		"own: empty object":               {src: listed(0, at(1, 0)), dst: new(listed(0, at(10, 0))), own: at(10, 0), want: actions{Own, Own, Own, Own}},
 
 		"migrate since: later":      {src: listed(5, at(11, 0)), since: at(10, 0), want: everything},
 		"migrate since: that very":  {src: listed(5, at(10, 0)), since: at(10, 0), want: actions{Skip, Skip, Skip, Skip}},
 		"migrate since: earlier":    {src: listed(5, at(9, 0)), since: at(10, 0), want: actions{Skip, Skip, Skip, Skip}},
 		"migrate since: year 1":     {src: listed(5, year1), since: at(10, 0), want: actions{Skip, Skip, Skip, Skip}},
-		"migrate since wins of own": {src: listed(5, at(9, 0)), dst: ref(listed(5, at(12, 0))), since: at(10, 0), own: at(1, 0), want: actions{Skip, Skip, Skip, Skip}},
+		"migrate since wins of own": {src: listed(5, at(9, 0)), dst: new(listed(5, at(12, 0))), since: at(10, 0), own: at(1, 0), want: actions{Skip, Skip, Skip, Skip}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -102,8 +102,6 @@ func TestDecideCRC64(t *testing.T) {
 		}
 	}
 }
-
-func ref[T any](v T) *T { return &v }
 
 func BenchmarkDecide(b *testing.B) {
 	src, dst := listed(4096, at(1, 0)), listed(4096, at(2, 0))

@@ -3,8 +3,8 @@ package transfer_test
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -31,8 +31,8 @@ type pair struct {
 }
 
 // newPair starts both stores; options may set profiles and seeds.
-func newPair(t testing.TB, srcOpts, dstOpts testcloud.Options) *pair {
-	t.Helper()
+func newPair(tb testing.TB, srcOpts, dstOpts testcloud.Options) *pair {
+	tb.Helper()
 	p := &pair{}
 	for _, side := range []struct {
 		opts   testcloud.Options
@@ -48,9 +48,9 @@ func newPair(t testing.TB, srcOpts, dstOpts testcloud.Options) *pair {
 		*side.cloud = testcloud.New(side.opts)
 		url, stop, err := (*side.cloud).Start(context.Background(), "")
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		t.Cleanup(stop)
+		tb.Cleanup(stop)
 		*side.url = url
 		*side.bucket = (*side.cloud).CreateBucket(side.name)
 	}
@@ -64,27 +64,27 @@ type store interface {
 }
 
 // open opens one side through the real client.
-func open(t testing.TB, url, bucket string) store {
-	t.Helper()
-	return openAs(t, oms.CloudAWS, url, bucket)
+func open(tb testing.TB, url, bucket string) store {
+	tb.Helper()
+	return openAs(tb, oms.CloudAWS, url, bucket)
 }
 
 // openAs opens one side as a bucket of the cloud.
-func openAs(t testing.TB, cloud oms.CloudType, url, bucket string) store {
-	t.Helper()
+func openAs(tb testing.TB, cloud oms.CloudType, url, bucket string) store {
+	tb.Helper()
 	tr := s3.NewTransport(s3.TransportOptions{Dial: (&net.Dialer{}).DialContext})
-	t.Cleanup(tr.CloseIdleConnections)
-	b, err := s3.NewOpener(s3.Options{Transport: tr}).Open(t.Context(), storage.Bucket{
+	tb.Cleanup(tr.CloseIdleConnections)
+	b, err := s3.NewOpener(s3.Options{Transport: tr}).Open(tb.Context(), storage.Bucket{
 		CloudType: cloud, Name: bucket,
 		Endpoint:    oms.Endpoint{URL: url, Region: "us-east-1", PathStyle: true, Trusted: true},
 		Credentials: oms.Credentials{AccessKey: testAK, SecretKey: oms.NewSecret(testSK)},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w, ok := b.(store)
 	if !ok {
-		t.Fatal("the client is no store")
+		tb.Fatal("the client is no store")
 	}
 	return w
 }
@@ -113,10 +113,10 @@ type run struct {
 }
 
 // newRun plans the task's ranges as the engine does.
-func newRun(t testing.TB, p *pair, spec oms.TaskSpec) *run {
-	t.Helper()
-	r := &run{pair: p, spec: spec, journal: newJournal(t), res: transfer.NewResources(0, 0)}
-	r.opts.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+func newRun(tb testing.TB, p *pair, spec oms.TaskSpec) *run {
+	tb.Helper()
+	r := &run{pair: p, spec: spec, journal: newJournal(tb), res: transfer.NewResources(0, 0)}
+	r.opts.Logger = slog.New(slog.DiscardHandler)
 	prefixes, names := spec.Selection()
 	for _, prefix := range prefixes {
 		r.journal.add(oms.Range{Kind: oms.RangeKeys, Prefix: prefix})
@@ -128,10 +128,10 @@ func newRun(t testing.TB, p *pair, spec oms.TaskSpec) *run {
 }
 
 // job probes the destination and returns a job over the leased ranges, with what Run takes.
-func (r *run) job(t testing.TB, ctx context.Context) (*transfer.Job, []oms.Range, []oms.Upload, error) {
-	t.Helper()
+func (r *run) job(ctx context.Context, tb testing.TB) (*transfer.Job, []oms.Range, []oms.Upload, error) {
+	tb.Helper()
 	cloud := cmp.Or(r.cloud, oms.CloudAWS)
-	srcStore, dstStore := openAs(t, cloud, r.pair.srcURL, "src"), openAs(t, cloud, r.pair.dstURL, "dst")
+	srcStore, dstStore := openAs(tb, cloud, r.pair.srcURL, "src"), openAs(tb, cloud, r.pair.dstURL, "dst")
 	var src storage.Reader = srcStore
 	if r.wrapSrc != nil {
 		src = r.wrapSrc(srcStore)
@@ -156,9 +156,9 @@ func (r *run) job(t testing.TB, ctx context.Context) (*transfer.Job, []oms.Range
 }
 
 // do runs one job to its end.
-func (r *run) do(t testing.TB, ctx context.Context) error {
-	t.Helper()
-	j, ranges, uploads, err := r.job(t, ctx)
+func (r *run) do(ctx context.Context, tb testing.TB) error {
+	tb.Helper()
+	j, ranges, uploads, err := r.job(ctx, tb)
 	if err != nil {
 		return err
 	}
@@ -168,40 +168,40 @@ func (r *run) do(t testing.TB, ctx context.Context) error {
 }
 
 // sweep aborts the uploads that are left when a task ends, as the engine does.
-func (r *run) sweep(t testing.TB) {
-	t.Helper()
-	closed, err := transfer.AbortUploads(t.Context(), open(t, r.pair.dstURL, "dst"), r.spec.Dst.SavePrefix, r.journal.openUploads())
+func (r *run) sweep(tb testing.TB) {
+	tb.Helper()
+	closed, err := transfer.AbortUploads(tb.Context(), open(tb, r.pair.dstURL, "dst"), r.spec.Dst.SavePrefix, r.journal.openUploads())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, ref := range closed {
-		if err := r.journal.CloseUpload(t.Context(), ref); err != nil {
-			t.Fatal(err)
+		if err := r.journal.CloseUpload(tb.Context(), ref); err != nil {
+			tb.Fatal(err)
 		}
 	}
 }
 
 // mustFinish runs one job and checks that everything is done and the books balance.
-func (r *run) mustFinish(t testing.TB) oms.Counters {
-	t.Helper()
-	if err := r.do(t, t.Context()); err != nil {
-		t.Fatal(err)
+func (r *run) mustFinish(tb testing.TB) oms.Counters {
+	tb.Helper()
+	if err := r.do(tb.Context(), tb); err != nil {
+		tb.Fatal(err)
 	}
-	sum := r.journal.mustBeDone(t)
+	sum := r.journal.mustBeDone(tb)
 	for _, f := range r.journal.failures {
-		t.Logf("failed: %q %s %s", f.Key, f.Code, f.Message)
+		tb.Logf("failed: %q %s %s", f.Key, f.Code, f.Message)
 	}
 	return sum
 }
 
 // mustBeEqual compares both buckets byte for byte.
-func (p *pair) mustBeEqual(t testing.TB) {
-	t.Helper()
+func (p *pair) mustBeEqual(tb testing.TB) {
+	tb.Helper()
 	if diff := testcloud.Compare(p.srcBucket, p.dstBucket, testcloud.CompareOptions{Ignore: []string{"oms/"}}); len(diff) > 0 {
-		t.Fatalf("the destination differs:\n%v", diff)
+		tb.Fatalf("the destination differs:\n%v", diff)
 	}
 	if open := p.dstBucket.Uploads(); len(open) > 0 {
-		t.Fatalf("uploads left open: %v", open)
+		tb.Fatalf("uploads left open: %v", open)
 	}
 }
 
@@ -218,8 +218,9 @@ type journal struct {
 	crash    func() // ends the job
 }
 
-func newJournal(t testing.TB) *journal {
-	return &journal{t: t, ranges: map[int64]*oms.Range{}, failures: map[string]oms.Failure{}, uploads: map[oms.UploadRef]*oms.Upload{}}
+func newJournal(tb testing.TB) *journal {
+	tb.Helper()
+	return &journal{t: tb, ranges: map[int64]*oms.Range{}, failures: map[string]oms.Failure{}, uploads: map[oms.UploadRef]*oms.Upload{}}
 }
 
 func (j *journal) add(r oms.Range) {
@@ -349,8 +350,8 @@ func (j *journal) freeze() {
 
 // mustBeDone checks that every range is done, that the ranges tile the space and that the books balance, and returns
 // the sum.
-func (j *journal) mustBeDone(t testing.TB) oms.Counters {
-	t.Helper()
+func (j *journal) mustBeDone(tb testing.TB) oms.Counters {
+	tb.Helper()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var sum oms.Counters
@@ -358,7 +359,7 @@ func (j *journal) mustBeDone(t testing.TB) oms.Counters {
 	ends := map[interval]int{}
 	for _, r := range j.ranges {
 		if !r.Done {
-			t.Fatalf("range %d is not done: %+v", r.Seq, *r)
+			tb.Fatalf("range %d is not done: %+v", r.Seq, *r)
 		}
 		sum = sum.Add(r.Counters)
 		ends[interval{string(r.Kind), r.Prefix, r.Start}]++
@@ -368,29 +369,29 @@ func (j *journal) mustBeDone(t testing.TB) oms.Counters {
 	}
 	for at, n := range ends {
 		if at.start != "" && n != 0 {
-			t.Fatalf("the ranges do not tile the space at %+v", at)
+			tb.Fatalf("the ranges do not tile the space at %+v", at)
 		}
 	}
 	if !sum.Balanced() {
-		t.Fatalf("books do not balance: %+v", sum)
+		tb.Fatalf("books do not balance: %+v", sum)
 	}
 	if len(j.uploads) > 0 {
-		t.Fatalf("uploads left in the journal: %v", j.uploads)
+		tb.Fatalf("uploads left in the journal: %v", j.uploads)
 	}
 	return sum
 }
 
 // fillBytes returns n bytes that differ for each seed.
 func fillBytes(n int, seed uint64) []byte {
-	b := make([]byte, n)
+	b := make([]byte, n+8)
 	x := seed*0x9e3779b97f4a7c15 + 1
-	for i := range b {
+	for i := 0; i < n; i += 8 {
 		x ^= x << 13
 		x ^= x >> 7
 		x ^= x << 17
-		b[i] = byte(x)
+		binary.LittleEndian.PutUint64(b[i:], x)
 	}
-	return b
+	return b[:n:n]
 }
 
 func key(i int) string { return fmt.Sprintf("obj/%02d/%06d", i%7, i) }

@@ -20,7 +20,7 @@ func sick(t *testing.T, patience time.Duration) (h *health, pings *atomic.Int64,
 	answer.Store(error(&oms.Error{Kind: oms.Transient}))
 	h = newHealth(oms.Destination, patience, func(context.Context) error {
 		pings.Add(1)
-		if err, _ := answer.Load().(error); err != errBack {
+		if err, _ := answer.Load().(error); !errors.Is(err, errBack) {
 			return err
 		}
 		return nil

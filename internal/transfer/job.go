@@ -75,6 +75,7 @@ type Options struct {
 type Stats struct {
 	Found, FoundBytes int64             // objects listed by this job since it began
 	Moved             int64             // bytes read from the source since it began
+	Partial           int64             // bytes of unfinished large objects that the destination holds in parts
 	InFlight          int               // objects and parts being copied now
 	Listing           bool              // some range is still being listed
 	Proofs            [ProofKinds]int64 // objects proved by this job, by Proof
@@ -121,9 +122,9 @@ type Job struct {
 	uploads map[string]oms.Upload
 	checked [2]verdict
 
-	found, foundBytes, moved, inFlight atomic.Int64
-	proofs                             [ProofKinds]atomic.Int64
-	open                               sync.WaitGroup // objects handed out
+	found, foundBytes, moved, partial, inFlight atomic.Int64
+	proofs                                      [ProofKinds]atomic.Int64
+	open                                        sync.WaitGroup // objects handed out
 }
 
 // verdict is the outcome of the last check of a bucket.
@@ -179,7 +180,7 @@ func (j *Job) Stats() Stats {
 	listing := len(j.waiting)+len(j.live) > 0
 	j.mu.Unlock()
 	s := Stats{
-		Found: j.found.Load(), FoundBytes: j.foundBytes.Load(), Moved: j.moved.Load(),
+		Found: j.found.Load(), FoundBytes: j.foundBytes.Load(), Moved: j.moved.Load(), Partial: j.partial.Load(),
 		InFlight: int(j.inFlight.Load()), Listing: listing,
 	}
 	for i := range s.Proofs {

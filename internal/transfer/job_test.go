@@ -13,11 +13,12 @@ var old = time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
 func attrs(i int) testcloud.Attrs { return testcloud.Attrs{} }
 
 func TestRunCopiesEveryKeyAndSize(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, testcloud.Options{}, testcloud.Options{})
 	for i, k := range testcloud.KeyCorpus() {
 		p.srcBucket.PutAt(k, fillBytes(i%5000, uint64(i)), attrs(i), old)
 	}
-	for i, n := range []int{0, 1, 4095, 4096, 4097, 8<<20 - 1, 8 << 20, 8<<20 + 1, 20 << 20} {
+	for i, n := range []int{0, 1, 4095, 4096, 4097, 8<<20 - 1, 8 << 20, 8<<20 + 1, 17 << 20} {
 		p.srcBucket.PutAt(key(i), fillBytes(n, uint64(i)), attrs(i), old)
 	}
 	want := p.srcBucket.Len()
@@ -34,6 +35,7 @@ func TestRunCopiesEveryKeyAndSize(t *testing.T) {
 }
 
 func TestRunSurvivesFaultyStores(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, testcloud.Options{Seed: 1}, testcloud.Options{Seed: 2})
 	for i := range 500 {
 		p.srcBucket.PutAt(key(i), fillBytes(i, uint64(i)), attrs(i), old)

@@ -101,6 +101,7 @@ func (it *item) copyLarge(ctx context.Context) outcome {
 // it stays open and is taken up again on resume.
 func (u *upload) run(ctx context.Context) outcome {
 	j := u.it.job
+	defer func() { j.partial.Add(-u.moved) }()
 	o := u.open(ctx)
 	if o.err == nil {
 		o = u.moveParts(ctx)
@@ -229,7 +230,7 @@ func (u *upload) resume(ctx context.Context) (bool, outcome) {
 			continue
 		}
 		u.parts[p.Number-1] = p
-		u.moved += p.Size // it was sent before the crash or pause
+		u.arrived(p.Size) // it was sent before the crash or pause
 	}
 	return true, outcome{}
 }
@@ -283,6 +284,12 @@ func (u *upload) moveParts(ctx context.Context) outcome {
 	return worst
 }
 
+// arrived counts bytes of parts that the destination holds.
+func (u *upload) arrived(n int64) {
+	u.moved += n
+	u.it.job.partial.Add(n)
+}
+
 // book notes a part that arrived. Only the goroutine that runs the upload calls it.
 func (u *upload) book(r partResult) {
 	if r.err != nil {
@@ -290,7 +297,7 @@ func (u *upload) book(r partResult) {
 	}
 	u.parts[r.number-1], u.crcs[r.number-1] = r.part, r.crc
 	u.proof = max(u.proof, r.proof)
-	u.moved += r.part.Size
+	u.arrived(r.part.Size)
 	if r.proof != ProofKinds {
 		u.it.job.noteErr(u.it.job.journal.PartDone(u.it.job.ctx, oms.PartDone{
 			Upload: u.row.Ref(), Part: oms.UploadedPart{Number: r.number, ETag: r.part.ETag, CRC32C: r.crc},
@@ -305,7 +312,8 @@ func weakETag(etag string) bool { return etag == "" || strings.HasPrefix(etag, "
 func (u *upload) moveSequentially(ctx context.Context) outcome {
 	j := u.it.job
 	clear(u.parts) // parts of an earlier stream may be of another version
-	u.noCRC, u.moved = false, 0
+	u.noCRC = false
+	u.arrived(-u.moved)
 	buf, err := j.res.buffers.get(ctx, min(u.row.PartSize, MaxBuffer))
 	if err != nil {
 		return failed(oms.FailGet, err)

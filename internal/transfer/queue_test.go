@@ -31,16 +31,16 @@ func TestQueuePartsLeaveHalfOfTheWorkersToObjects(t *testing.T) {
 		q.pushPart(&partUnit{number: n})
 	}
 	mustPush(t, q, smallItem(), smallItem())
-	var kinds string
+	var kinds []byte
 	for range 6 {
 		u, _ := q.pop()
 		if _, ok := u.(*partUnit); ok {
-			kinds += "p"
+			kinds = append(kinds, 'p')
 		} else {
-			kinds += "o"
+			kinds = append(kinds, 'o')
 		}
 	}
-	if kinds != "ppoopp" { // half of four to parts, then all objects, then parts without bound
+	if string(kinds) != "ppoopp" { // half of four to parts, then all objects, then parts without bound
 		t.Fatalf("got %q", kinds)
 	}
 	mustPush(t, q, smallItem())
