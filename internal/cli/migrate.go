@@ -403,7 +403,7 @@ func (r *migrateRun) progress(t oms.Task) progress {
 	return progress{
 		Status: t.Status.String(), Listing: !t.QueryOver,
 		Found: max(t.Found, doneOf(c)), FoundBytes: max(t.FoundBytes, c.MigratedBytes+c.SkippedBytes+c.FailedBytes),
-		Done: doneOf(c), DoneBytes: c.MigratedBytes + c.SkippedBytes + c.FailedBytes,
-		Migrated: c.Migrated, Skipped: c.Skipped, Failed: c.Failed, MovedBytes: c.MovedBytes, Elapsed: t.Elapsed(r.env.Now()) - r.before,
+		Done: doneOf(c), DoneBytes: c.MigratedBytes + c.SkippedBytes + c.FailedBytes + t.PartialBytes,
+		Migrated: c.Migrated, Skipped: c.Skipped, Failed: c.Failed, MovedBytes: c.MovedBytes + t.PartialBytes, Elapsed: t.Elapsed(r.env.Now()) - r.before,
 	}
 }

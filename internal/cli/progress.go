@@ -88,17 +88,17 @@ func timeLeft(p progress, at pace) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// share is the part done, 0 to 1, by the slower of objects and bytes: many small objects and few large ones
-// both move it. Below 1 while the listing goes on.
+// share is the part done, 0 to 1, by bytes, or by objects where all are empty. Below 1 while the listing goes on or
+// an object is left.
 func (p progress) share() float64 {
 	if p.Found == 0 {
 		return 0
 	}
 	part := float64(p.Done) / float64(p.Found)
 	if p.FoundBytes > 0 {
-		part = min(part, float64(p.DoneBytes)/float64(p.FoundBytes))
+		part = float64(p.DoneBytes) / float64(p.FoundBytes)
 	}
-	if p.Listing {
+	if p.Listing || p.Done < p.Found {
 		part = min(part, 0.99)
 	}
 	return min(1, part)

@@ -43,13 +43,16 @@ func (e *Engine) withProgress(t oms.Task) oms.Task {
 	return t
 }
 
-// addProgress fills Speed, Found and QueryOver. None of them goes back within a run.
+// addProgress fills Speed, Found, PartialBytes and QueryOver. None of them goes back within a run.
 func (r *run) addProgress(t *oms.Task) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.observe()
 	t.Found, t.FoundBytes = max(t.Found, r.found), max(t.FoundBytes, r.foundBytes)
 	t.QueryOver = t.QueryOver || r.queryOver
+	done := t.Counters.MigratedBytes + t.Counters.SkippedBytes
+	r.shown = max(r.shown, done+r.partial)
+	t.PartialBytes = r.shown - done
 	if n := len(r.samples); n > 1 {
 		if span := r.samples[n-1].at.Sub(r.samples[0].at); span > 0 {
 			t.Speed = int64(float64(r.samples[n-1].moved-r.samples[0].moved) / span.Seconds())
@@ -63,24 +66,11 @@ func (r *run) observe() {
 		return
 	}
 	s := r.job.Stats()
+	r.partial = s.Partial
+	r.queryOver = r.queryOver || !s.Listing
 	if !r.failuresOnly { // a run over failures finds nothing new
 		r.found = max(r.found, r.base.Listed+s.Found)
 		r.foundBytes = max(r.foundBytes, r.base.ListedBytes+s.FoundBytes)
-	}
-}
-
-// observeListing takes in whether the job lists. A job that is being cut short does not list any more either, so that
-// the listing counts as over only when the job has gone on after it for longer than it takes to wind one down. The
-// caller holds mu.
-func (r *run) observeListing(now time.Time) {
-	switch {
-	case r.job.Stats().Listing:
-		r.listed, r.quietSince = true, time.Time{}
-	case !r.listed:
-	case r.quietSince.IsZero():
-		r.quietSince = now
-	case now.Sub(r.quietSince) > jobWindDown:
-		r.queryOver = true
 	}
 }
 
@@ -92,7 +82,6 @@ func (r *run) measure(now time.Time) {
 		return
 	}
 	r.observe()
-	r.observeListing(now)
 	for len(r.samples) > 0 && now.Sub(r.samples[0].at) > speedSpan {
 		r.samples = r.samples[1:]
 	}

@@ -36,8 +36,8 @@ type run struct {
 	base              oms.Counters
 	moved             int64 // by earlier jobs of the run
 	found, foundBytes int64
-	listed, queryOver bool      // the job has listed; nothing is left to list
-	quietSince        time.Time // when the job was first seen to list no more
+	partial, shown    int64 // bytes held in parts, and the most bytes shown as done
+	queryOver         bool  // nothing is left to list
 	samples           []sample
 }
 
@@ -368,7 +368,7 @@ func (e *Engine) runJob(ctx context.Context, r *run, job mover, rs []oms.Range, 
 func (r *run) attach(job mover, t oms.Task) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.job, r.base, r.limit, r.listed, r.quietSince = job, t.Counters, 0, false, time.Time{}
+	r.job, r.base, r.limit = job, t.Counters, 0
 	r.windows = t.Spec.Bandwidth
 }
 

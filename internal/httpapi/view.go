@@ -35,12 +35,12 @@ func taskView(t oms.Task, now time.Time) omsv2.Task {
 }
 
 // setCounters fills objects, bytes and progress. Failed objects are not done: their bytes count once they have
-// been migrated or skipped.
+// been migrated or skipped. Of unfinished large objects the parts that have arrived count.
 func setCounters(v *omsv2.Task, t oms.Task) {
 	c := t.Counters
 	v.TotalNum, v.TotalSize = max(t.Found, c.Listed), max(t.FoundBytes, c.ListedBytes)
 	v.SuccessfulNum, v.FailedNum, v.SkippedNum = c.Migrated, c.Failed, c.Skipped
-	v.CompleteSize, v.RealSize = c.MigratedBytes+c.SkippedBytes, c.MovedBytes
+	v.CompleteSize, v.RealSize = c.MigratedBytes+c.SkippedBytes+t.PartialBytes, c.MovedBytes
 	v.Progress = progress(v)
 }
 

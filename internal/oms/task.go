@@ -103,6 +103,8 @@ type Task struct {
 	Speed int64
 	// Found are objects and bytes found by the listing so far, at least those in Counters; filled by the engine.
 	Found, FoundBytes int64
+	// PartialBytes are bytes of unfinished large objects that the destination holds in parts; filled by the engine.
+	PartialBytes int64
 }
 
 // FailedList tells what became of the failed-object list at the destination (OMS v2, 3.5).

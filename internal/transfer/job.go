@@ -122,6 +122,8 @@ type Job struct {
 	uploads map[string]oms.Upload
 	checked [2]verdict
 
+	listed atomic.Bool // every range has been listed to its end
+
 	found, foundBytes, moved, partial, inFlight atomic.Int64
 	proofs                                      [ProofKinds]atomic.Int64
 	open                                        sync.WaitGroup // objects handed out
@@ -176,12 +178,9 @@ func (j *Job) SetLimit(bytesPerSecond int64) { j.limit.set(bytesPerSecond) }
 
 // Stats returns a snapshot. It may be called at any time.
 func (j *Job) Stats() Stats {
-	j.mu.Lock()
-	listing := len(j.waiting)+len(j.live) > 0
-	j.mu.Unlock()
 	s := Stats{
 		Found: j.found.Load(), FoundBytes: j.foundBytes.Load(), Moved: j.moved.Load(), Partial: j.partial.Load(),
-		InFlight: int(j.inFlight.Load()), Listing: listing,
+		InFlight: int(j.inFlight.Load()), Listing: !j.listed.Load(),
 	}
 	for i := range s.Proofs {
 		s.Proofs[i] = j.proofs[i].Load()
@@ -233,6 +232,7 @@ func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload)
 	if err != nil {
 		cancel(err)
 	}
+	j.listed.Store(err == nil)
 	j.open.Wait()
 	j.open.Add(-j.queue.close())
 	stopWatching()

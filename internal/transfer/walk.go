@@ -326,6 +326,7 @@ func (j *Job) walkNames(ctx context.Context, s *span) error {
 		b.items = append(b.items, item{job: j, batch: b, obj: storage.ListedObject{Key: name}, stat: true})
 		b.objects++
 		b.last = name
+		j.found.Add(1)
 		if len(b.items) == batchItems {
 			if err := j.dispatchNamed(ctx, b); err != nil {
 				return err
@@ -340,7 +341,6 @@ func (j *Job) dispatchNamed(ctx context.Context, b *batch) error {
 	if b.objects == 0 {
 		return nil
 	}
-	j.found.Add(b.objects)
 	return j.dispatch(ctx, b)
 }
 
