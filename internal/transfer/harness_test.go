@@ -130,8 +130,7 @@ func newRun(tb testing.TB, p *pair, spec oms.TaskSpec) *run {
 // job probes the destination and returns a job over the leased ranges, with what Run takes.
 func (r *run) job(ctx context.Context, tb testing.TB) (*transfer.Job, []oms.Range, []oms.Upload, error) {
 	tb.Helper()
-	cloud := cmp.Or(r.cloud, oms.CloudAWS)
-	srcStore, dstStore := openAs(tb, cloud, r.pair.srcURL, "src"), openAs(tb, cloud, r.pair.dstURL, "dst")
+	srcStore, dstStore := r.stores(tb) //nolint:contextcheck // buckets are opened for the test, not for one run
 	var src storage.Reader = srcStore
 	if r.wrapSrc != nil {
 		src = r.wrapSrc(srcStore)
@@ -153,6 +152,13 @@ func (r *run) job(ctx context.Context, tb testing.TB) (*transfer.Job, []oms.Rang
 		Src: src, Dst: dst,
 	}
 	return transfer.New(plan, r.journal, r.res, r.opts), r.journal.lease(r.gen), r.journal.openUploads(), nil
+}
+
+// stores opens both sides.
+func (r *run) stores(tb testing.TB) (src, dst store) {
+	tb.Helper()
+	cloud := cmp.Or(r.cloud, oms.CloudAWS)
+	return openAs(tb, cloud, r.pair.srcURL, "src"), openAs(tb, cloud, r.pair.dstURL, "dst")
 }
 
 // do runs one job to its end.
