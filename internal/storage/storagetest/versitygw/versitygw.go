@@ -47,7 +47,7 @@ func Start(tb testing.TB) *Server {
 	bin, err := find()
 	if err != nil {
 		const hint = "versitygw is not installed: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"
-		if os.Getenv(envStrict) == "1" { //nolint:forbidigo // test support has no main to hand it over
+		if os.Getenv(envStrict) == "1" {
 			tb.Fatal(hint)
 		}
 		tb.Skip(hint)
