@@ -276,3 +276,25 @@ func TestRunPrefixesAndSavePrefix(t *testing.T) {
 		t.Fatalf("second run: %+v", again)
 	}
 }
+
+// TestOwnWorkIsKnownBehindCuts: everything was copied before the crash but nothing of it is stored. The next run cuts
+// the range anew, and behind every cut it knows its own work again, though it overwrites all else (P8).
+func TestOwnWorkIsKnownBehindCuts(t *testing.T) {
+	p := newPair(t, shortPages(), testcloud.Options{})
+	p.fill(600)
+	spec := wholeBucket()
+	spec.Overwrite = oms.FullOverwrite
+	task := newRun(t, p, spec)
+	task.journal.fuse, task.journal.crash = 1, func() {}
+	must(t, task.do(t.Context(), t))
+	before, arrived := p.dstBucket.ReceivedAll(), p.finished()
+	if len(arrived) != 600 {
+		t.Fatalf("%d objects arrived", len(arrived))
+	}
+	c := task.mustFinish(t)
+	if c.Migrated != 600 || c.MovedBytes != c.ListedBytes || len(task.journal.ranges) < 3 {
+		t.Fatalf("got %+v in %d ranges", c, len(task.journal.ranges))
+	}
+	p.mustNotBeSentAgain(t, before, arrived)
+	p.mustBeEqual(t)
+}
