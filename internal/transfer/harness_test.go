@@ -173,6 +173,17 @@ func (r *run) do(ctx context.Context, tb testing.TB) error {
 	return err
 }
 
+// mustFinishAndSweep is mustFinish for a task that was interrupted: the row of an upload that was completed in that
+// instant stays until the task ends.
+func (r *run) mustFinishAndSweep(tb testing.TB) oms.Counters {
+	tb.Helper()
+	if err := r.do(tb.Context(), tb); err != nil {
+		tb.Fatal(err)
+	}
+	r.sweep(tb)
+	return r.journal.mustBeDone(tb)
+}
+
 // sweep aborts the uploads that are left when a task ends, as the engine does.
 func (r *run) sweep(tb testing.TB) {
 	tb.Helper()

@@ -109,13 +109,14 @@ func (u *upload) run(ctx context.Context) outcome {
 	if o.err == nil {
 		o = u.complete(ctx)
 	}
-	if ctx.Err() != nil || j.stopping() {
-		return o
-	}
-	if o.err != nil && u.row.Key != "" {
-		j.abort(ctx, u.mp, u.key, u.row)
-	} else if u.row.Key != "" {
+	switch {
+	case u.row.Key == "":
+	case o.err == nil: // reported like all finished work, even while the job is being stopped
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalPatience)
+		defer cancel()
 		j.noteErr(j.journal.CloseUpload(ctx, u.row.Ref()))
+	case ctx.Err() == nil && !j.stopping():
+		j.abort(ctx, u.mp, u.key, u.row)
 	}
 	return o
 }

@@ -69,12 +69,11 @@ func TestSystemicTroubleStopsTheJob(t *testing.T) {
 			}
 			tt.heal(p)
 			task.wrapDst = nil
-			c := task.mustFinish(t)
+			c := task.mustFinishAndSweep(t)
 			if c.Listed != 201 || c.Failed != 0 {
 				t.Fatalf("after going on: %+v", c)
 			}
 			if !strings.Contains(name, "bucket deleted") { // what was acknowledged went with the bucket
-				task.sweep(t)
 				p.mustBeEqual(t)
 			}
 		})
@@ -232,11 +231,10 @@ func TestStopIsPrompt(t *testing.T) {
 			p.src.Faults.Clear()
 			p.dst.Faults.Clear()
 			before, arrived := p.dstBucket.ReceivedAll(), p.finished()
-			if c := task.mustFinish(t); c.Migrated != 301 {
+			if c := task.mustFinishAndSweep(t); c.Migrated != 301 {
 				t.Fatalf("got %+v", c)
 			}
 			p.mustNotBeSentAgain(t, before, arrived)
-			task.sweep(t)
 			p.mustBeEqual(t)
 		})
 	}

@@ -37,6 +37,7 @@ type window struct {
 	objects int64          // in batches
 	room    chan struct{}  // closed and renewed when objects shrink
 	final   bool           // no batch will follow
+	done    bool           // the end is reported
 	lost    bool           // the lease is lost: nothing is reported any more
 }
 
@@ -93,7 +94,8 @@ func (w *window) acknowledge(ctx context.Context, j Journal) error {
 		w.batches[n] = nil
 	}
 	w.batches = w.batches[n:]
-	cp.Done = w.final && len(w.batches) == 0
+	cp.Done = w.final && !w.done && len(w.batches) == 0 // once: of two batches that end together, one acknowledges both
+	w.done = w.done || cp.Done
 	if n == 0 && !cp.Done {
 		return nil
 	}
