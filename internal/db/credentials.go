@@ -29,6 +29,23 @@ func (db *DB) Credentials(ctx context.Context, id int64) (map[string][]byte, err
 	return fields, nil
 }
 
+// SealedTexts returns at most limit of the sealed texts that are stored: secrets of access keys that are not
+// revoked first, then credentials of tasks. None means that no stored row needs a master key.
+func (db *DB) SealedTexts(ctx context.Context, limit int) ([][]byte, error) {
+	scan := func(s scanner) (sealed []byte, err error) { return sealed, s.Scan(&sealed) }
+	var list [][]byte
+	err := db.read(ctx, "read sealed texts", func(tx *sql.Tx) error {
+		keys, err := query(ctx, tx, scan, "SELECT sealed_sk FROM access_keys WHERE status <> $1 ORDER BY ak LIMIT $2", oms.KeyRevoked, limit)
+		if err != nil {
+			return err
+		}
+		tasks, err := query(ctx, tx, scan, "SELECT sealed FROM credentials ORDER BY task_id, field LIMIT $1", limit-len(keys))
+		list = append(keys, tasks...)
+		return err
+	})
+	return list, err
+}
+
 func insertCredentials(ctx context.Context, tx *sql.Tx, id int64, sealed map[string][]byte) error {
 	for field, text := range sealed {
 		_, err := tx.ExecContext(ctx, "INSERT INTO credentials (task_id, field, sealed) VALUES ($1, $2, $3)", id, field, text)

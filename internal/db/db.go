@@ -68,6 +68,15 @@ func open(ctx context.Context, opts Options, d dialect, files fs.FS) (*DB, error
 	return db, nil
 }
 
+// Exists reports whether the data directory holds a database.
+func Exists(dataDir string) (bool, error) {
+	_, err := os.Stat(filepath.Join(dataDir, fileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // prepareFile makes the data directory and an empty database file that only this user may read; SQLite gives its
 // log and index the same mode.
 func prepareFile(dataDir string) (string, error) {

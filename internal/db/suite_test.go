@@ -34,6 +34,7 @@ func testSuite(t *testing.T, open opener) {
 		{"change tasks", testChangeTasks},
 		{"fresh", testFresh},
 		{"credentials", testCredentials},
+		{"sealed texts", testSealedTexts},
 		{"delete task", testDeleteTask},
 		{"claim ranges", testClaimRanges},
 		{"claim at once", testClaimAtOnce},
@@ -503,6 +504,32 @@ func testCredentials(t *testing.T, db *DB, _ *clock) {
 	want(nil)
 	mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Wipe, c.Credentials = true, map[string][]byte{"dst": {3}} })
 	want(nil)
+}
+
+func testSealedTexts(t *testing.T, db *DB, c *clock) {
+	want := func(limit int, texts ...[]byte) {
+		t.Helper()
+		got, err := db.SealedTexts(t.Context(), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		diff(t, "sealed texts", got, texts)
+	}
+	want(9)
+	task := mustCreate(t, db, waitingTask("p"))
+	mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Credentials = map[string][]byte{"dst": {2}, "src": {1}} })
+	want(9, []byte{2}, []byte{1})
+	setup := testSetup("1", c.now())
+	if _, err := db.Bootstrap(t.Context(), setup); err != nil {
+		t.Fatal(err)
+	}
+	want(9, setup.Key.SealedSK, []byte{2}, []byte{1})
+	want(2, setup.Key.SealedSK, []byte{2})
+	if err := db.RevokeAccessKey(t.Context(), setup.Key.AK, c.now()); err != nil {
+		t.Fatal(err)
+	}
+	mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Wipe = true })
+	want(9)
 }
 
 func testDeleteTask(t *testing.T, db *DB, _ *clock) {

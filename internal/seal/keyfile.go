@@ -22,11 +22,26 @@ const keyPrefix = "openoms-master-key-v1 "
 // maxKeyFile bounds what is read of a key file, in bytes.
 const maxKeyFile = 64 << 10
 
-// LoadOrCreate reads the master keys from the file, or makes the file with one new key, readable by this user
-// only, when there is none. A file that others may read is refused as Denied (rule S13), one of another format as
-// Invalid. When it returns, a new key is on disk.
+// Load reads the master keys from the file; fs.ErrNotExist when there is none. A file that others may read is
+// refused as Denied (rule S13), one of another format as Invalid.
+func Load(path string) (*Sealer, error) {
+	text, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	s, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("master key file %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// LoadOrCreate is Load, but makes the file with one new key, readable by this user only, when there is none. When
+// it returns, a new key is on disk. It is for a store that holds nothing sealed: what a lost key sealed, a new one
+// does not open.
 func LoadOrCreate(path string) (*Sealer, error) {
-	s, err := load(path)
+	s, err := Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}
@@ -38,7 +53,7 @@ func LoadOrCreate(path string) (*Sealer, error) {
 	if err := create(path, line); err != nil && !errors.Is(err, fs.ErrExist) { // another process may be first
 		return nil, fmt.Errorf("create master key: %w", err)
 	}
-	return load(path)
+	return Load(path)
 }
 
 // Rotate adds a new key to the file, which must exist, and returns a Sealer that seals with it. The file is
@@ -69,20 +84,7 @@ func Rotate(path string) (*Sealer, error) {
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("rotate master key: %w", err)
 	}
-	return load(path)
-}
-
-func load(path string) (*Sealer, error) {
-	text, err := read(path)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(text)
-	s, err := parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("master key file %s: %w", path, err)
-	}
-	return s, nil
+	return Load(path)
 }
 
 // read returns the content of a key file that only its owner may read.

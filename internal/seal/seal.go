@@ -99,6 +99,16 @@ func (s *Sealer) Open(sealed []byte, aad string) ([]byte, error) {
 	return plaintext, nil
 }
 
+// Knows reports whether the master key that sealed the text is one of s. It tells a missing key from a text that is
+// damaged or at another's place, which Open refuses alike.
+func (s *Sealer) Knows(sealed []byte) bool {
+	if len(sealed) < minimumSize || sealed[0] != version {
+		return false
+	}
+	_, ok := s.keys[keyID(sealed[1:wrapStart])]
+	return ok
+}
+
 // Rewrap returns the sealed text wrapped by the newest master key, so that an older one can be given up. The text
 // itself stays encrypted as it is. One that the newest key wraps already is returned unchanged.
 func (s *Sealer) Rewrap(sealed []byte, aad string) ([]byte, error) {

@@ -204,3 +204,30 @@ func BenchmarkSealOpen(b *testing.B) {
 		}
 	}
 }
+
+func TestKnows(t *testing.T) {
+	first, second := newTestSealer(t, 1), newTestSealer(t, 2, 1)
+	sealed := seal(t, first, "x", "aad")
+	damaged := bytes.Clone(sealed)
+	damaged[len(damaged)-1] ^= 1
+	other := bytes.Clone(sealed)
+	other[0]++
+	for _, tt := range []struct {
+		name   string
+		s      *Sealer
+		sealed []byte
+		want   bool
+	}{
+		{"own", first, sealed, true},
+		{"older key", second, sealed, true},
+		{"newer key", first, seal(t, second, "x", "aad"), false},
+		{"damaged text", first, damaged, true},
+		{"other version", first, other, false},
+		{"too short", first, sealed[:minimumSize-1], false},
+		{"empty", first, nil, false},
+	} {
+		if got := tt.s.Knows(tt.sealed); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

@@ -3,12 +3,11 @@ package server
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/openoms/openoms/internal/auth"
+	"github.com/openoms/openoms/internal/db"
 	"github.com/openoms/openoms/internal/egress"
 	"github.com/openoms/openoms/internal/engine"
 	"github.com/openoms/openoms/internal/oms"
@@ -32,7 +31,9 @@ type Keys struct {
 // The caller closes it.
 func OpenKeys(ctx context.Context, opts KeysOptions) (*Keys, error) {
 	cfg := Config{DataDir: opts.DataDir, MasterKeyFile: opts.MasterKeyFile}
-	if _, err := os.Stat(cfg.masterKeyFile()); errors.Is(err, fs.ErrNotExist) {
+	if exists, err := db.Exists(cfg.DataDir); err != nil {
+		return nil, err
+	} else if !exists {
 		return nil, neverStarted(opts.DataDir)
 	}
 	st, err := open(ctx, storeOptions{dataDir: cfg.DataDir, keyFile: cfg.masterKeyFile(), log: opts.Logger, clock: opts.Clock})

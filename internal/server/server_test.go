@@ -25,6 +25,7 @@ import (
 
 	"github.com/openoms/openoms/internal/auth"
 	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/seal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -234,5 +235,97 @@ func TestOpenKeysBeforeFirstStart(t *testing.T) {
 	opts := KeysOptions{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Clock: time.Now}
 	if _, err := OpenKeys(t.Context(), opts); !errors.Is(err, oms.NotFound) {
 		t.Errorf("got %v, want oms.NotFound", err)
+	}
+}
+
+// A master key that is lost or wrong is never replaced while the database holds what it sealed.
+func TestMasterKeyLost(t *testing.T) {
+	opts := testOptions(t)
+	_, stop := start(t, opts)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(opts.Config.DataDir, "master.key")
+	key, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what, text string) {
+		t.Helper()
+		_, err := New(t.Context(), opts)
+		if !errors.Is(err, oms.Invalid) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: serve: got %v", what, err)
+		}
+		_, err = OpenKeys(t.Context(), KeysOptions{DataDir: opts.Config.DataDir, Logger: opts.Logger, Clock: opts.Clock})
+		if !errors.Is(err, oms.Invalid) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: keys: got %v", what, err)
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	refused("lost", "missing")
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the refused start left a key file: %v", err)
+	}
+	if _, err := seal.LoadOrCreate(file); err != nil {
+		t.Fatal(err)
+	}
+	refused("another", "lacks the key")
+	if err := os.WriteFile(file, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := OpenKeys(t.Context(), KeysOptions{DataDir: opts.Config.DataDir, Logger: opts.Logger, Clock: opts.Clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := keys.ListKeys(t.Context())
+	for _, k := range list {
+		err = errors.Join(err, keys.RevokeKey(t.Context(), k.AK))
+	}
+	if err := errors.Join(err, keys.Close(), os.Remove(file)); err != nil {
+		t.Fatal(err)
+	}
+	start(t, opts) // nothing is sealed any more: a new key does no harm
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("no new key: %v", err)
+	}
+}
+
+// A checkpoint without a master key is refused while a task in it holds keys, and goes on with a new one otherwise.
+func TestMasterKeyLostLocal(t *testing.T) {
+	opts := LocalOptions{DataDir: filepath.Join(t.TempDir(), "data"), Version: "test", Logger: slog.New(slog.DiscardHandler), Clock: time.Now}
+	file := filepath.Join(opts.DataDir, "master.key")
+	reopen := func() (*Local, error) { return OpenLocal(t.Context(), opts) }
+	l, err := reopen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := l.store.CreateTask(t.Context(), oms.Task{ProjectID: "local", Status: oms.StatusWaiting, Generation: 1}, oms.Quota{},
+		func(int64) (map[string][]byte, error) {
+			sealed, err := l.store.sealer.Seal([]byte("x"), "x")
+			return map[string][]byte{"src": sealed}, err
+		})
+	if err := errors.Join(err, l.Close(), os.Rename(file, file+".away")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reopen(); !errors.Is(err, oms.Invalid) || !strings.Contains(err.Error(), file) {
+		t.Errorf("with stored keys: got %v", err)
+	}
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = reopen(); err != nil {
+		t.Fatal(err)
+	}
+	err = l.Delete(t.Context(), "local", task.ID)
+	if err := errors.Join(err, l.Close(), os.Remove(file)); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = reopen(); err != nil {
+		t.Fatalf("without stored keys: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
 	}
 }

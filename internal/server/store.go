@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -47,15 +48,51 @@ func openServing(ctx context.Context, opts storeOptions) (*store, error) {
 
 // open opens the data directory, which exists, beside whoever serves it.
 func open(ctx context.Context, opts storeOptions) (*store, error) {
-	sealer, err := seal.LoadOrCreate(opts.keyFile)
-	if err != nil {
-		return nil, err
-	}
 	d, err := db.Open(ctx, db.Options{DataDir: opts.dataDir, Logger: opts.log, Clock: opts.clock})
 	if err != nil {
 		return nil, err
 	}
+	sealer, err := openSealer(ctx, d, opts)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	return &store{DB: d, sealer: sealer}, nil
+}
+
+// sealedSample is how many stored texts are looked at to find out which master keys are needed.
+const sealedSample = 1000
+
+// openSealer loads the master key that the database was sealed with. A new one is made only for a database that
+// holds nothing sealed: beside sealed rows it would leave them closed for good without anybody noticing.
+func openSealer(ctx context.Context, d *db.DB, opts storeOptions) (*seal.Sealer, error) {
+	stored, err := d.SealedTexts(ctx, sealedSample)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := seal.Load(opts.keyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		if len(stored) > 0 {
+			return nil, badKeyFile(opts, "the file is missing, but the database holds access keys or credentials that it sealed")
+		}
+		return seal.LoadOrCreate(opts.keyFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range stored {
+		if !sealer.Knows(text) {
+			return nil, badKeyFile(opts, "the file lacks the key that access keys or credentials in the database are sealed with")
+		}
+	}
+	return sealer, nil
+}
+
+// badKeyFile says that stored credentials cannot be opened, and what to do.
+func badKeyFile(opts storeOptions, trouble string) error {
+	return &oms.Error{
+		Op: "master key", Key: opts.keyFile, Kind: oms.Invalid,
+		Msg: trouble + ": restore it from a backup or name the right file",
+	}
 }
 
 // close closes the database and gives the directory back.
