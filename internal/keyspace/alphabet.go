@@ -12,7 +12,8 @@ const (
 	thinned      = maxSymbols / 2 // a set of this size has been thinned: it is a sample of what occurs
 	gapKnown     = .05            // share of a slot for the code points between two symbols
 	gapThinned   = .8             // the same in a thinned set, where most of what occurs lies between
-	trustedPages = 24             // pages that make a place's own set complete
+	trustedPages = 24             // pages that make a place's own set complete,
+	stillGrowing = 2              // unless it got a symbol after this part of them
 )
 
 // alphabet is the sorted set of code points seen at a place, every second one dropped whenever it is full.
@@ -22,6 +23,7 @@ type alphabet struct {
 	version uint32    // grows with every change
 	pages   uint32    // pages in which the place was seen
 	page    uint32    // the last of them
+	grown   uint32    // pages when the last symbol came
 
 	within  bool   // all symbols are in the global set, as of
 	checked uint64 // these versions of the two sets
@@ -40,12 +42,19 @@ func (a *alphabet) add(c rune) bool {
 	}
 	a.symbols = slices.Insert(a.symbols, at, c)
 	a.version++
+	a.grown = a.pages
 	if len(a.symbols) > maxSymbols {
 		a.thin()
 	} else if c < utf8.RuneSelf {
 		a.ascii[c>>6] |= 1 << (c & 63)
 	}
 	return true
+}
+
+// trusted reports whether the set can be taken for all that occurs at its place. Many pages are not enough: they may
+// all lie in one directory, and the set of another that is entered later grows again.
+func (a *alphabet) trusted() bool {
+	return len(a.symbols) > 1 && a.pages >= trustedPages && (a.pages >= stillGrowing*a.grown || len(a.symbols) >= thinned)
 }
 
 // thin drops every second symbol.

@@ -102,7 +102,7 @@ func (m *Model) scale(p place) scale {
 	if a == nil {
 		return m.global.symbols
 	}
-	if a.pages >= trustedPages && len(a.symbols) > 1 {
+	if a.trusted() {
 		return a.symbols
 	}
 	if now := uint64(a.version)<<32 | uint64(m.global.version); a.checked != now {

@@ -1,7 +1,7 @@
 package keyspace
 
 import (
-	"math"
+	"cmp"
 	"slices"
 	"sort"
 	"strings"
@@ -30,7 +30,8 @@ type Range struct {
 	cuts   int // since the last page
 	tries  int // cuts since one whose thief found a full page
 	score  float64
-	parent *Range // it was cut off, until its first page
+	trust  float64 // patience to the power of tries
+	parent *Range  // it was cut off, until its first page
 }
 
 // Page is a page as it was listed: N keys, ascending, all above the range's Lo.
@@ -65,7 +66,7 @@ func New(walkers int, known []string) *Space {
 
 // Start says that a walker begins to list the interval. It must not overlap with that of any other live range.
 func (s *Space) Start(iv Interval) *Range {
-	r := &Range{Interval: iv}
+	r := &Range{Interval: iv, trust: 1}
 	s.live = append(s.live, r)
 	return r
 }
@@ -86,7 +87,12 @@ func (s *Space) Page(r *Range, page Page) (n int, ended bool) {
 	}
 	ended = n < page.N || !page.Truncated
 	s.model.LearnPage(page.N, page.Key)
-	s.credit(r, n, ended)
+	if n > 0 {
+		s.useful++
+	}
+	if r.parent != nil {
+		s.judge(r, n, ended)
+	}
 	if page.N > 0 {
 		s.hints.Discover(r.Prefix, page.Key(page.N-1))
 	}
@@ -104,24 +110,16 @@ func (s *Space) Page(r *Range, page Page) (n int, ended bool) {
 	return n, false
 }
 
-// credit counts a page of r with n keys of its own. A thief whose first page is full shows that its victim was cut at
-// a good point.
-func (s *Space) credit(r *Range, n int, ended bool) {
-	if n > 0 {
-		s.useful++
-	}
-	if r.parent == nil {
-		return
-	}
-	if n == 0 && ended {
+// judge takes the first page of a thief, of which n keys are its own, as the verdict on the cut: the victim is trusted
+// again only if the page was full, for otherwise the cut was too far to the right.
+func (s *Space) judge(thief *Range, n int, ended bool) {
+	switch {
+	case !ended:
+		thief.parent.tries, thief.parent.trust = 0, 1
+	case n == 0:
 		s.empties++
 	}
-	if !ended {
-		r.parent.tries = 0
-	}
-	if n > 0 || ended {
-		r.parent = nil
-	}
+	thief.parent = nil
 }
 
 // rescore estimates how many pages r still has: as many as the last page fits into what is left, but no more than
@@ -142,8 +140,8 @@ func (s *Space) rescore(r *Range) {
 	r.score = min(r.score, gain*float64(r.pages))
 }
 
-// NextProbe returns a directory whose listing with the delimiter "/" would give boundaries, while such requests are
-// few. One page is enough; [Space.Probed] takes what came of it.
+// NextProbe returns a directory whose listing with the delimiter "/" may give boundaries, while such requests are
+// few. Its first page is enough; [Space.Probed] takes what came of it.
 func (s *Space) NextProbe() (dir string, ok bool) {
 	if float64(s.probes) >= freeProbes+probeShare*float64(s.useful+s.empties) {
 		return "", false
@@ -155,10 +153,24 @@ func (s *Space) NextProbe() (dir string, ok bool) {
 	return dir, ok
 }
 
-// Probed says that a probe has ended, with the common prefixes that it found, nil if it failed.
-func (s *Space) Probed(found []string) {
+// Probed says that a probe of dir has ended, with the common prefixes that it found: none when it failed.
+func (s *Space) Probed(dir string, found []string) {
 	s.probing--
-	s.hints.Add(found...)
+	if s.hints.full(len(found)) {
+		s.forget()
+	}
+	s.hints.Probed(dir, found)
+}
+
+// forget drops the boundaries that lie in no live range.
+func (s *Space) forget() {
+	rest := slices.SortedFunc(slices.Values(s.live), func(a, b *Range) int { return cmp.Compare(a.Lo, b.Lo) })
+	s.hints.keep(func(point string) bool {
+		for len(rest) > 0 && rest[0].Hi != "" && rest[0].Hi <= point {
+			rest = rest[1:]
+		}
+		return len(rest) > 0 && rest[0].Inside(point)
+	})
 }
 
 // Steal returns the range whose tail an idle walker should take, and where that tail begins: strictly inside the
@@ -171,6 +183,7 @@ func (s *Space) Steal() (victim *Range, at string, ok bool) {
 		}
 		at := s.cutPoint(v)
 		v.tries++
+		v.trust *= patience
 		if at != "" {
 			return v, at, true
 		}
@@ -195,7 +208,7 @@ func (s *Space) richest() (best *Range) {
 		if r.pages == 0 || r.cuts >= maxCuts || r.score <= minScore {
 			continue
 		}
-		if worth := r.score * math.Pow(patience, float64(r.tries)); worth > most {
+		if worth := r.score * r.trust; worth > most {
 			best, most = r, worth
 		}
 	}
