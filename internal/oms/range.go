@@ -45,6 +45,11 @@ type Failure struct {
 	At      int64  // Unix milliseconds
 }
 
+// Wrote reports whether the attempt may have left something at the destination.
+func (f Failure) Wrote() bool {
+	return f.Code == FailUpload || f.Code == FailComplete || f.Code == FailConsistency
+}
+
 // Codes of failed objects (OMS v2 errors, section 4).
 const (
 	FailGetMeta      = "GET_SRC_OBJ_META_FAILURE"

@@ -41,3 +41,37 @@ func squareGF2(m *[32]uint32) (sq [32]uint32) {
 	}
 	return sq
 }
+
+// combineCRC64NVME does the same for CRC-64/NVME.
+func combineCRC64NVME(a, b uint64, lenB int64) uint64 {
+	if lenB == 0 {
+		return a
+	}
+	const reflected = 0x9a6c9329ac4bc9b5
+	var op [64]uint64
+	op[0] = reflected
+	for i := 1; i < 64; i++ {
+		op[i] = 1 << (i - 1)
+	}
+	for n := uint64(lenB) * 8; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			a = applyGF2x64(&op, a)
+		}
+		var sq [64]uint64
+		for i := range op {
+			sq[i] = applyGF2x64(&op, op[i])
+		}
+		op = sq
+	}
+	return a ^ b
+}
+
+func applyGF2x64(m *[64]uint64, v uint64) uint64 {
+	var sum uint64
+	for i := 0; v != 0; i, v = i+1, v>>1 {
+		if v&1 != 0 {
+			sum ^= m[i]
+		}
+	}
+	return sum
+}

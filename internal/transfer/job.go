@@ -123,6 +123,7 @@ type Job struct {
 	checked [2]verdict
 
 	listed atomic.Bool // every range has been listed to its end
+	srcMD5 atomic.Bool // some object's source ETag was the MD5 of its bytes
 
 	found, foundBytes, moved, partial, inFlight atomic.Int64
 	proofs                                      [ProofKinds]atomic.Int64

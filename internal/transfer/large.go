@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minio/crc64nvme"
+
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -57,6 +59,7 @@ type upload struct {
 	row    oms.Upload
 	parts  []storage.Part // by number - 1; Number 0: not there yet
 	crcs   []uint32       // by number - 1
+	crc64s []uint64       // by number - 1; only when the source reported a CRC64NVME
 	noCRC  bool           // the CRC of some part is unknown: it was there when the upload was taken up again
 	proof  Proof          // weakest proof of a part; ProofKinds: the whole must be read back
 	moved  int64
@@ -67,6 +70,7 @@ type partResult struct {
 	number int
 	part   storage.Part
 	crc    uint32
+	crc64  uint64
 	proof  Proof
 	err    error
 	code   string
@@ -89,8 +93,10 @@ func (it *item) copyLarge(ctx context.Context) outcome {
 		}
 		u := &upload{it: it, mp: mp, src: src, key: it.job.plan.Spec.Dst.DestinationKey(it.obj.Key), proof: ProvedCRC32C}
 		o := u.run(ctx)
-		// NotFound on the way means that the upload is gone: somebody cleaned up. Start over.
-		again := oms.KindOf(o.err) == oms.Changed || oms.KindOf(o.err) == oms.NotFound && o.code != oms.FailMissing
+		// NotFound on the way means that the upload is gone: somebody cleaned up. Start over, as after bytes that turned
+		// out wrong in the end.
+		kind := oms.KindOf(o.err)
+		again := kind == oms.Changed || kind == oms.NotFound && o.code != oms.FailMissing || kind == oms.Corrupt
 		if !again || restart >= maxRestarts {
 			return o
 		}
@@ -192,6 +198,9 @@ func (u *upload) create(ctx context.Context, attrs storage.Attrs) (id string, er
 func (u *upload) layout() {
 	n := (u.row.Size + u.row.PartSize - 1) / u.row.PartSize
 	u.parts, u.crcs = make([]storage.Part, n), make([]uint32, n)
+	if u.src.Sums.Has&storage.SumCRC64NVME != 0 && u.row.PartSize <= MaxBuffer {
+		u.crc64s = make([]uint64, n)
+	}
 }
 
 // resume takes over the parts that the store holds; false when the upload is gone. A part counts when its proof was
@@ -230,6 +239,7 @@ func (u *upload) resume(ctx context.Context) (bool, outcome) {
 		default:
 			continue
 		}
+		u.crc64s = nil // not known of what was sent before
 		u.parts[p.Number-1] = p
 		u.arrived(p.Size) // it was sent before the crash or pause
 	}
@@ -297,6 +307,9 @@ func (u *upload) book(r partResult) {
 		return
 	}
 	u.parts[r.number-1], u.crcs[r.number-1] = r.part, r.crc
+	if u.crc64s != nil {
+		u.crc64s[r.number-1] = r.crc64
+	}
 	u.proof = max(u.proof, r.proof)
 	u.arrived(r.part.Size)
 	if r.proof != ProofKinds {
@@ -313,7 +326,7 @@ func weakETag(etag string) bool { return etag == "" || strings.HasPrefix(etag, "
 func (u *upload) moveSequentially(ctx context.Context) outcome {
 	j := u.it.job
 	clear(u.parts) // parts of an earlier stream may be of another version
-	u.noCRC = false
+	u.noCRC, u.crc64s = false, nil
 	u.arrived(-u.moved)
 	buf, err := j.res.buffers.get(ctx, min(u.row.PartSize, MaxBuffer))
 	if err != nil {
@@ -411,6 +424,9 @@ func (u *upload) buffered(ctx context.Context, r *partResult) {
 	if r.err != nil {
 		r.code = sourceCode(r.err, oms.FailGet)
 		return
+	}
+	if u.crc64s != nil {
+		r.crc64 = crc64nvme.Checksum(buf)
 	}
 	u.send(ctx, buf, r)
 }
@@ -549,6 +565,9 @@ func (u *upload) complete(ctx context.Context) outcome {
 		return failed(oms.FailConsistency, statErr)
 	}
 	if err := u.check(ctx, w, dst); err != nil {
+		if oms.KindOf(err) == oms.Corrupt {
+			u.it.discard(ctx, u.key, w.ETag)
+		}
 		return failed(oms.FailConsistency, err)
 	}
 	return outcome{action: Copy, moved: u.moved}
@@ -571,6 +590,9 @@ func (u *upload) check(ctx context.Context, w storage.Written, dst storage.Objec
 	if w.ETag != "" && dst.ETag != "" && !strings.EqualFold(w.ETag, dst.ETag) {
 		return corrupt("the destination's object is another one than the upload completed")
 	}
+	if err := u.checkSource(); err != nil {
+		return err
+	}
 	proof := u.proof
 	if dst.Sums.Has&storage.SumCRC32C != 0 && !u.noCRC {
 		if dst.Sums.CRC32C != u.wholeCRC() {
@@ -588,6 +610,24 @@ func (u *upload) check(ctx context.Context, w storage.Written, dst storage.Objec
 		proof = ProvedReadBack
 	}
 	j.proofs[proof].Add(1)
+	return nil
+}
+
+// checkSource compares what was read, part by part, with the checksums that the source reported of the whole object.
+func (u *upload) checkSource() error {
+	of := u.src.Sums
+	if of.Has&storage.SumCRC32C != 0 && !u.noCRC && of.CRC32C != u.wholeCRC() {
+		return corrupt("the bytes read differ from the source's own CRC32C")
+	}
+	if u.crc64s != nil {
+		crc := u.crc64s[0]
+		for i := 1; i < len(u.crc64s); i++ {
+			crc = combineCRC64NVME(crc, u.crc64s[i], u.parts[i].Size)
+		}
+		if crc != of.CRC64NVME {
+			return corrupt("the bytes read differ from the source's own CRC64NVME")
+		}
+	}
 	return nil
 }
 

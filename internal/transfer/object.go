@@ -33,6 +33,7 @@ type item struct {
 	obj    storage.ListedObject
 	stat   bool         // the listing of both sides is unknown: ask them first (named objects, failed objects)
 	crc64  bool         // compare the CRC64 of both sides first
+	own    bool         // the destination seems to hold this task's own copy: prove it instead of sending it again
 	prior  *oms.Failure // the failure that is retried; nil on first attempts
 	beside bool         // runs beside the workers, so that it may wait for parts
 }
@@ -74,6 +75,16 @@ func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
 			return o, false
 		}
 		it.stat, it.crc64 = false, false
+	}
+	if it.own {
+		proved, err := it.proveOwn(ctx)
+		if err != nil {
+			return failed(sourceCode(err, oms.FailGet), err), false
+		}
+		if proved {
+			return outcome{action: Own, moved: it.obj.Size}, false
+		}
+		it.own = false
 	}
 	return it.copy(ctx)
 }
@@ -160,6 +171,9 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 		return Copy, failed(sourceCode(err, oms.FailGetMeta), err)
 	}
 	it.obj = src.ListedObject
+	if it.prior != nil && it.prior.Wrote() {
+		return Copy, outcome{} // what the destination holds may be what went wrong
+	}
 	var dst storage.Object
 	err = it.job.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) error {
 		dst, err = it.job.plan.Dst.Stat(ctx, it.job.plan.Spec.Dst.DestinationKey(it.obj.Key))
@@ -179,48 +193,81 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 	o := outcome{action: action}
 	if action == Own {
 		o.moved = it.obj.Size // it was sent before the crash or pause
+		if !sameContent(it.obj, *listed) {
+			it.own, action = true, Copy
+		}
 	}
 	return action, o
 }
 
-// copySmall moves an object of at most maxSingle bytes through one buffer.
+// copySmall moves an object of at most maxSingle bytes through one buffer. When its bytes turn out not to be what the
+// source says it holds, it is read once more.
 func (it *item) copySmall(ctx context.Context) outcome {
 	j := it.job
-	size := it.obj.Size
-	buf, err := j.res.buffers.get(ctx, size)
+	buf, err := j.res.buffers.get(ctx, it.obj.Size)
 	if err != nil {
 		return failed(oms.FailGet, err)
 	}
 	defer j.res.buffers.put(buf)
-	var obj storage.Object
-	ev := evidence{bytes: buf}
-	err = j.retry(ctx, oms.Source, func(ctx context.Context, w *watch) error {
-		c, err := j.plan.Src.Open(ctx, it.obj.Key, storage.OpenOptions{Size: size})
+	var o outcome
+	var before uint32
+	for try := 1; ; try++ {
+		ev, obj, err := it.read(ctx, buf)
 		if err != nil {
-			return err
+			return failed(sourceCode(err, oms.FailGet), err)
 		}
-		defer c.Body.Close()
-		if c.Size != size {
-			return &oms.Error{Op: "get object", Key: it.obj.Key, Kind: oms.Changed, Msg: "its size is not the one listed"}
+		var w storage.Written
+		if o, w = it.put(ctx, obj, &ev); o.err != nil || !ev.damaged(w, &j.srcMD5) {
+			return o
 		}
-		obj = c.Object
-		ev.crc, err = j.fill(ctx, w, c.Body, buf)
-		return err
-	})
-	if err == nil && obj.Sums.Has&storage.SumCRC32C != 0 && obj.Sums.CRC32C != ev.crc {
-		err = corrupt("the bytes read differ from the source's own CRC32C")
+		if try > 1 && ev.crc == before { // read twice alike: the source holds these bytes
+			if !j.srcMD5.Load() {
+				return o // and its ETags have never been the MD5 of the bytes
+			}
+			try = maxCorrupt
+		}
+		if try >= maxCorrupt {
+			it.discard(ctx, j.plan.Spec.Dst.DestinationKey(it.obj.Key), w.ETag)
+			return failed(oms.FailConsistency, corrupt("the bytes read are not those of the source's ETag"))
+		}
+		before = ev.crc
 	}
-	if err != nil {
-		return failed(sourceCode(err, oms.FailGet), err)
+}
+
+// read fills buf with the whole object and checks it against the source's own checksums.
+func (it *item) read(ctx context.Context, buf []byte) (ev evidence, obj storage.Object, err error) {
+	j := it.job
+	for try := 1; ; try++ {
+		ev = evidence{bytes: buf}
+		err = j.retry(ctx, oms.Source, func(ctx context.Context, w *watch) error {
+			c, err := j.plan.Src.Open(ctx, it.obj.Key, storage.OpenOptions{Size: it.obj.Size})
+			if err != nil {
+				return err
+			}
+			defer c.Body.Close()
+			if c.Size != it.obj.Size {
+				return &oms.Error{Op: "get object", Key: it.obj.Key, Kind: oms.Changed, Msg: "its size is not the one listed"}
+			}
+			obj = c.Object
+			ev.crc, err = j.fill(ctx, w, c.Body, buf)
+			return err
+		})
+		if err == nil {
+			err = ev.checkSource(obj.Sums)
+		}
+		if oms.KindOf(err) != oms.Corrupt || try >= maxCorrupt {
+			break
+		}
 	}
 	if !obj.Encrypted && looksLikeMD5(obj.ETag) {
 		ev.srcETag = obj.ETag
 	}
-	return it.put(ctx, obj, &ev)
+	return ev, obj, err
 }
 
-// put writes a whole object from its buffer until the destination proves that it holds it.
-func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) outcome {
+// put writes a whole object from its buffer until the destination proves that it holds it. A copy that is wrong in the
+// end is deleted.
+func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outcome, storage.Written) {
 	j := it.job
 	key := j.plan.Spec.Dst.DestinationKey(it.obj.Key)
 	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: j.attrs(obj), Sums: ev.sums(j.plan.Abilities)}
@@ -231,16 +278,19 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) outco
 			w, err = j.plan.Dst.Put(ctx, req)
 			return err
 		})
-		code := oms.FailUpload
-		if err == nil {
+		code, written := oms.FailUpload, err == nil
+		if written {
 			code = oms.FailConsistency
 			err = j.prove(ctx, key, ev, w, req.Sums)
 		}
 		if err == nil {
-			return outcome{action: Copy, moved: req.Size}
+			return outcome{action: Copy, moved: req.Size}, w
 		}
 		if oms.KindOf(err) != oms.Corrupt || try >= maxCorrupt {
-			return failed(code, err)
+			if written && oms.KindOf(err) == oms.Corrupt {
+				it.discard(ctx, key, w.ETag)
+			}
+			return failed(code, err), w
 		}
 	}
 }

@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash/crc32"
-	"io"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/minio/crc64nvme"
 
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
@@ -180,6 +182,30 @@ func (e *evidence) isMD5(etag string) bool {
 	return strings.EqualFold(etag, hex.EncodeToString(e.sum()[:]))
 }
 
+// checkSource compares the bytes with the checksums that the source reported of the whole object.
+func (e *evidence) checkSource(of storage.Sums) error {
+	if of.Has&storage.SumCRC32C != 0 && of.CRC32C != e.crc {
+		return corrupt("the bytes read differ from the source's own CRC32C")
+	}
+	if of.Has&storage.SumCRC64NVME != 0 && of.CRC64NVME != crc64nvme.Checksum(e.bytes) {
+		return corrupt("the bytes read differ from the source's own CRC64NVME")
+	}
+	return nil
+}
+
+// damaged reports whether the bytes, proved to be at the destination, are not those of the source's ETag, an MD5. A
+// destination whose ETag is the MD5 as well answers for nothing. matched remembers that some object's ETag was the MD5.
+func (e *evidence) damaged(w storage.Written, matched *atomic.Bool) bool {
+	if e.srcETag == "" {
+		return false
+	}
+	same := strings.EqualFold(w.ETag, e.srcETag) || strings.EqualFold(hex.EncodeToString(e.sum()[:]), e.srcETag)
+	if same && !matched.Load() {
+		matched.Store(true)
+	}
+	return !same
+}
+
 func corrupt(msg string) error {
 	return &oms.Error{Op: "verify", Kind: oms.Corrupt, Msg: msg}
 }
@@ -209,40 +235,11 @@ func multipartETag(parts []storage.Part) string {
 	return hex.EncodeToString(h.Sum(nil)) + "-" + itoa(int64(len(parts)))
 }
 
-// readBack reads an object of the destination and compares its CRC32C and size. The bytes count against the
-// bandwidth limit.
+// readBack reads an object of the destination and compares its size and CRC32C.
 func (j *Job) readBack(ctx context.Context, key string, size int64, crc uint32) error {
-	buf, err := j.res.buffers.get(ctx, max(min(size, readChunk), 1))
-	if err != nil {
-		return err
+	there, err := j.digest(ctx, oms.Destination, j.plan.Dst, key, size)
+	if oms.KindOf(err) == oms.Changed || err == nil && there.crc != crc {
+		return corrupt("what the destination holds differs from what was sent")
 	}
-	defer j.res.buffers.put(buf)
-	return j.retry(ctx, oms.Destination, func(ctx context.Context, w *watch) error {
-		c, err := j.plan.Dst.Open(ctx, key, storage.OpenOptions{Size: size})
-		if err != nil {
-			return err
-		}
-		defer c.Body.Close()
-		var got uint32
-		var n int64
-		for {
-			if err := w.hold(func() error { return j.limit.wait(ctx, len(buf)) }); err != nil {
-				return err
-			}
-			k, err := c.Body.Read(buf)
-			j.limit.giveBack(len(buf) - k)
-			w.moved.Add(int64(k))
-			got, n = crc32.Update(got, castagnoli, buf[:k]), n+int64(k)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if n != size || got != crc {
-			return corrupt("what the destination holds differs from what was sent")
-		}
-		return nil
-	})
+	return err
 }

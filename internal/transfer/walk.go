@@ -243,7 +243,7 @@ func (j *Job) wake() {
 // walkPage decides on the objects of a page and hands out those to copy.
 func (j *Job) walkPage(ctx context.Context, s *span, page []storage.ListedObject, dst *joiner) error {
 	rules := j.rules(s)
-	var bytes, batched int64
+	var bytes int64
 	b := &batch{span: s}
 	for i := range page {
 		src := &page[i]
@@ -261,23 +261,23 @@ func (j *Job) walkPage(ctx context.Context, s *span, page []storage.ListedObject
 			b.delta.Skipped++
 			b.delta.SkippedBytes += src.Size
 		case Own:
+			if !sameContent(*src, *there) {
+				b.add(item{job: j, batch: b, obj: *src, own: true}, len(page)-i)
+				break
+			}
 			b.delta.Listed++
 			b.delta.ListedBytes += src.Size
 			b.delta.Migrated++
 			b.delta.MigratedBytes += src.Size
 			b.delta.MovedBytes += src.Size // it was sent before the crash or pause
 		case Copy, CompareCRC64:
-			if b.items == nil {
-				b.items = make([]item, 0, min(batchItems, len(page)-i))
+			b.add(item{job: j, batch: b, obj: *src, crc64: action == CompareCRC64}, len(page)-i)
+		}
+		if len(b.items) == batchItems || b.bytes >= batchBytes {
+			if err := j.dispatch(ctx, b); err != nil {
+				return err
 			}
-			b.items = append(b.items, item{job: j, batch: b, obj: *src, crc64: action == CompareCRC64})
-			batched += src.Size
-			if len(b.items) == batchItems || batched >= batchBytes {
-				if err := j.dispatch(ctx, b); err != nil {
-					return err
-				}
-				b, batched = &batch{span: s}, 0
-			}
+			b = &batch{span: s}
 		}
 	}
 	j.found.Add(int64(len(page)))

@@ -21,12 +21,22 @@ type batch struct {
 	last    string // its last key: where the checkpoint moves when it is done
 	items   []item // objects to copy; the others of the batch are counted already
 	objects int64  // all keys of the batch
+	bytes   int64  // of items
 
 	mu       sync.Mutex
 	pending  int
 	delta    oms.Counters
 	failures []oms.Failure
 	resolved []string
+}
+
+// add appends an object to copy, one of at most left that the batch can still get.
+func (b *batch) add(it item, left int) {
+	if b.items == nil {
+		b.items = make([]item, 0, min(batchItems, left))
+	}
+	b.items = append(b.items, it)
+	b.bytes += it.obj.Size
 }
 
 // window is the ordered list of a span's unacknowledged batches (rules P1, P2).

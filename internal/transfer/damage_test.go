@@ -1,0 +1,150 @@
+package transfer_test
+
+import (
+	"testing"
+
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/testcloud"
+)
+
+// failuresRun makes the next job of r one over the recorded failures.
+func (r *run) failuresRun() {
+	for _, rg := range r.journal.ranges {
+		rg.Done = true
+	}
+	r.journal.add(oms.Range{Kind: oms.RangeFailures})
+}
+
+func flip(b []byte) []byte {
+	c := append([]byte(nil), b...)
+	c[len(c)/2] ^= 1
+	return c
+}
+
+// TestDamagedCopyIsNotTakenForRight: a copy that failed its check neither stays for the next task to skip, nor is it
+// skipped by the retry (rules D1 and P4).
+func TestDamagedCopyIsNotTakenForRight(t *testing.T) {
+	for name, profile := range map[string]testcloud.Profile{"aws": testcloud.AWS(), "obs": testcloud.OBS(), "plain": testcloud.Plain()} {
+		for _, again := range []string{"failures", "new task"} {
+			t.Run(name+" "+again, func(t *testing.T) {
+				t.Parallel()
+				p := newPair(t, testcloud.Options{}, testcloud.Options{Profile: profile})
+				p.srcBucket.PutAt("good", fillBytes(1000, 1), testcloud.Attrs{}, old)
+				p.srcBucket.PutAt("bad", fillBytes(2000, 2), testcloud.Attrs{}, old)
+				heal := p.dst.Faults.Add(testcloud.Rule{
+					Ops: []testcloud.Op{testcloud.PutObject}, Key: func(k string) bool { return k == "bad" }, Fault: testcloud.Corrupt(flip),
+				})
+				r := newRun(t, p, wholeBucket())
+				if c := r.mustFinish(t); c.Failed != 1 || c.Migrated != 1 {
+					t.Fatalf("got %+v, want one failure", c)
+				}
+				if _, there := p.dstBucket.Get("bad"); there {
+					t.Error("the damaged copy stayed at the destination")
+				}
+				heal()
+				if again == "failures" {
+					r.failuresRun()
+				} else {
+					r = newRun(t, p, wholeBucket())
+				}
+				if c := r.mustFinish(t); c.Failed != 0 {
+					t.Fatalf("after the store was healed: %+v", c)
+				}
+				p.mustBeEqual(t)
+			})
+		}
+	}
+}
+
+// TestOwnWorkIsProved: what a run finds at the destination after a crash counts only when its content is right, whoever
+// wrote it (rules D1 and C1), and what is right is not sent again.
+func TestOwnWorkIsProved(t *testing.T) {
+	for name, profile := range map[string]testcloud.Profile{"aws": testcloud.AWS(), "obs": testcloud.OBS(), "opaque": testcloud.OpaqueETag()} {
+		for _, mode := range []oms.OverwriteMode{oms.OverwriteIfDifferent, oms.FullOverwrite} {
+			t.Run(name+" "+string(mode), func(t *testing.T) {
+				t.Parallel()
+				p := newPair(t, testcloud.Options{}, testcloud.Options{Profile: profile})
+				for i, size := range []int{10, 5000, 9 << 20} {
+					p.srcBucket.PutAt(key(i), fillBytes(size, uint64(i)), testcloud.Attrs{}, old)
+					p.srcBucket.PutAt("right/"+key(i), fillBytes(size, uint64(100+i)), testcloud.Attrs{}, old)
+				}
+				spec := wholeBucket()
+				spec.Overwrite = mode
+				r := newRun(t, p, spec)
+				_, ranges, _, err := r.job(t.Context(), t) // the run that is lost: only its lease and epoch remain
+				if err != nil || len(ranges) != 1 {
+					t.Fatal(err)
+				}
+				for i, size := range []int{10, 5000, 9 << 20} {
+					p.dstBucket.Put(key(i), flip(fillBytes(size, uint64(i))), testcloud.Attrs{})
+					p.dstBucket.Put("right/"+key(i), fillBytes(size, uint64(100+i)), testcloud.Attrs{})
+				}
+				c := r.mustFinish(t)
+				if c.Migrated != 6 || c.Skipped != 0 {
+					t.Errorf("counted %+v, want 6 migrated", c)
+				}
+				p.mustBeEqual(t)
+				for i := range 3 {
+					if n := p.dstBucket.Received("right/" + key(i)); n != 0 {
+						t.Errorf("%d bytes of what was right were sent again", n)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestDamageAtTheSourceIsSeen: bytes that change on the way from the source are read again, and are never migrated when
+// the source's own checksums contradict them.
+func TestDamageAtTheSourceIsSeen(t *testing.T) {
+	const size = 20 << 20
+	for name, src := range map[string]testcloud.Profile{"aws": testcloud.AWS(), "plain": testcloud.Plain()} {
+		for fault, lasting := range map[string]bool{"once": false, "always": true} {
+			t.Run(name+" "+fault, func(t *testing.T) {
+				t.Parallel()
+				p := newPair(t, testcloud.Options{Profile: src}, testcloud.Options{})
+				for i := range 20 {
+					p.srcBucket.PutAt(key(i), fillBytes(1000, uint64(i)), testcloud.Attrs{}, old)
+				}
+				p.srcBucket.PutAt("small", fillBytes(3000, 7), testcloud.Attrs{}, old)
+				bad := []string{"small"}
+				if name == "aws" { // a plain source offers nothing that parts could be compared with
+					p.srcBucket.PutAt("large", fillBytes(size, 8), testcloud.Attrs{}, old)
+					bad = append(bad, "large")
+				}
+				if c := newRun(t, p, namesOf("obj/")).mustFinish(t); c.Migrated != 20 { // its ETags turn out to be MD5s
+					t.Fatal(c)
+				}
+				for _, k := range bad {
+					rule := testcloud.Rule{Ops: []testcloud.Op{testcloud.GetObject}, Key: func(key string) bool { return key == k }, Fault: testcloud.FlipBody(100)}
+					if !lasting {
+						rule.Count = 1
+					}
+					p.src.Faults.Add(rule)
+				}
+				spec := wholeBucket()
+				spec.Overwrite = oms.FullOverwrite
+				c := newRun(t, p, spec).mustFinish(t)
+				if !lasting {
+					p.mustBeEqual(t)
+					return
+				}
+				if c.Failed != int64(len(bad)) {
+					t.Errorf("counted %+v, want %d failed", c, len(bad))
+				}
+				for _, k := range bad {
+					if _, there := p.dstBucket.Get(k); there {
+						t.Errorf("%s is at the destination with wrong bytes", k)
+					}
+				}
+			})
+		}
+	}
+}
+
+// namesOf is a task over a prefix.
+func namesOf(prefix string) oms.TaskSpec {
+	spec := wholeBucket()
+	spec.Src.Keys = []string{prefix}
+	return spec
+}
