@@ -199,7 +199,7 @@ func (e *evidence) damaged(w storage.Written, matched *atomic.Bool) bool {
 	if e.srcETag == "" {
 		return false
 	}
-	same := strings.EqualFold(w.ETag, e.srcETag) || strings.EqualFold(hex.EncodeToString(e.sum()[:]), e.srcETag)
+	same := strings.EqualFold(w.ETag, e.srcETag) || e.isMD5(e.srcETag)
 	if same && !matched.Load() {
 		matched.Store(true)
 	}
