@@ -124,6 +124,24 @@ func TestScaleInverts(t *testing.T) {
 	})
 }
 
+// TestUnknownShare: between the symbols of a full set hardly anything is expected, between those of a thinned one most.
+func TestUnknownShare(t *testing.T) {
+	for _, tt := range []struct {
+		symbols int
+		want    float64
+	}{{10, .05}, {47, .05}, {48, .8}, {96, .8}} {
+		var s scale
+		for i := range tt.symbols {
+			s = append(s, rune(0x4e00+100*i))
+		}
+		slot := 1 / float64(tt.symbols+1)
+		from, _ := s.locate(s[3] + 1)
+		if got := (4*slot - from) / slot; math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("%d symbols: the unknown ones have %v of a slot, want %v", tt.symbols, got, tt.want)
+		}
+	}
+}
+
 func TestAlphabetIsBounded(t *testing.T) {
 	var a alphabet
 	for i := range 20000 {

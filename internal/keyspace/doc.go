@@ -16,6 +16,6 @@
 //	thief := space.Cut(victim, at)                   // once the cut is durable; list the thief
 //
 // Nothing here is safe for concurrent use: the caller holds one lock around all calls on a Space and its ranges.
-// Memory does not grow with the number of keys: about 2 MB of alphabets, 2 MB of boundaries, 1 MB of samples and 1 MB of
-// names already probed at most, plus 4 KB per live range.
+// Memory does not grow with the number of keys: at most about 3 MB of alphabets, 2 MB of boundaries,
+// 1 MB of samples and 1 MB of names already probed, plus 4 KB per live range.
 package keyspace

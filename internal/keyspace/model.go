@@ -21,7 +21,7 @@ const (
 
 // Model is what the keys seen so far tell about where keys are: which code points occur at which place. With it a key
 // is a number, roughly the share of all keys below it, and an interval has a width and a middle. The zero value knows
-// nothing. It takes at most about 2 MB.
+// nothing. It takes at most about 3 MB.
 type Model struct {
 	places [maxDepth * maxOffset]*alphabet
 	global alphabet

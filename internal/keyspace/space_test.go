@@ -260,6 +260,19 @@ func TestBarrenDepthsAreNotProbed(t *testing.T) {
 	}
 }
 
+// TestFruitfulDepthsAreProbed: where one directory holds others, many that hold none are no reason to stop.
+func TestFruitfulDepthsAreProbed(t *testing.T) {
+	var h Hints
+	h.Probed("a/", []string{"a/x/"})
+	for range 2 * maxBarren {
+		h.Probed("b/", nil)
+	}
+	h.Discover("c/", "c/key")
+	if dir, ok := h.NextProbe(); !ok || dir != "c/" {
+		t.Errorf("NextProbe = %q, %v", dir, ok)
+	}
+}
+
 func TestProbesAreFew(t *testing.T) {
 	s := New(4, nil)
 	r := s.Start(Interval{})
