@@ -35,6 +35,7 @@ func testSuite(t *testing.T, open opener) {
 		{"fresh", testFresh},
 		{"credentials", testCredentials},
 		{"sealed texts", testSealedTexts},
+		{"partial bytes", testPartialBytes},
 		{"delete task", testDeleteTask},
 		{"claim ranges", testClaimRanges},
 		{"claim at once", testClaimAtOnce},
@@ -139,10 +140,11 @@ func testTaskRoundTrip(t *testing.T, db *DB, c *clock) {
 	want.UpdatedAt, want.QueuedAt, want.StartedAt = c.now().Add(1), c.now().Add(2*time.Microsecond), c.now().Add(3*time.Microsecond)
 	want.UpdatedAt = want.UpdatedAt.Truncate(time.Microsecond)
 	want.RunFor = 90*time.Minute + 1
+	want.Found, want.FoundBytes, want.PartialBytes = 3000, 1<<40, 77
 
 	stored := want
 	stored.ID, stored.ProjectID, stored.CreatedAt = 1, "other", time.Time{} // never change
-	stored.Counters, stored.Speed, stored.Found = failed(3), 4, 5           // not stored
+	stored.Counters, stored.Speed, stored.EndedAt = failed(3), 4, c.now()   // not stored
 	got := mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Task = stored })
 	diff(t, "changed task", got, want)
 	diff(t, "task read again", mustTask(t, db, task.ID), want)
@@ -504,6 +506,19 @@ func testCredentials(t *testing.T, db *DB, _ *clock) {
 	want(nil)
 	mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Wipe, c.Credentials = true, map[string][]byte{"dst": {3}} })
 	want(nil)
+}
+
+// Bytes held in parts shrink as the ranges pass them.
+func testPartialBytes(t *testing.T, db *DB, _ *clock) {
+	task := newRanges(t, db)
+	mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Task.PartialBytes = 100 })
+	r := mustClaim(t, db, "w", task.ID, 1)[0]
+	for i, want := range []int64{70, 40, 10, 0} {
+		mustCommit(t, db, oms.Commit{Checkpoints: []oms.Checkpoint{checkpointOf(r, "k"+strconv.Itoa(i), migrated(1, 30))}})
+		diff(t, "partial bytes", mustTask(t, db, task.ID).PartialBytes, want)
+		got := mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Task.GroupID = "g" }) // no change of the bytes
+		diff(t, "partial bytes after a change", got.PartialBytes, want)
+	}
 }
 
 func testSealedTexts(t *testing.T, db *DB, c *clock) {

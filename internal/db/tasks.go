@@ -21,7 +21,7 @@ const taskIDStep = 100_000
 const selectTasks = `SELECT t.id, t.project_id, t.name, t.group_id, t.group_type, t.spec, t.status, t.generation,
     t.failed_only, t.planned, t.error_code, t.error_message, t.query_over, t.list_result, t.list_key, t.list_code,
     t.epoch, t.created_at, t.updated_at, t.queued_at, t.started_at, t.run_for,
-    CAST(COALESCE(SUM(r.listed), 0) AS BIGINT), CAST(COALESCE(SUM(r.migrated), 0) AS BIGINT),
+    t.found, t.found_bytes, t.shown_bytes, CAST(COALESCE(SUM(r.listed), 0) AS BIGINT), CAST(COALESCE(SUM(r.migrated), 0) AS BIGINT),
     CAST(COALESCE(SUM(r.failed), 0) AS BIGINT), CAST(COALESCE(SUM(r.skipped), 0) AS BIGINT),
     CAST(COALESCE(SUM(r.listed_bytes), 0) AS BIGINT), CAST(COALESCE(SUM(r.migrated_bytes), 0) AS BIGINT),
     CAST(COALESCE(SUM(r.failed_bytes), 0) AS BIGINT), CAST(COALESCE(SUM(r.skipped_bytes), 0) AS BIGINT),
@@ -322,8 +322,8 @@ func insertTask(ctx context.Context, tx *sql.Tx, t oms.Task) error {
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO tasks (id, project_id, created_at, name, group_id, group_type, spec, priority, status,
     generation, failed_only, planned, error_code, error_message, query_over, list_result, list_key, list_code, epoch, updated_at,
-    queued_at, started_at, run_for)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
+    queued_at, started_at, run_for, found, found_bytes, shown_bytes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`,
 		append([]any{t.ID, t.ProjectID, micros(t.CreatedAt)}, row...)...)
 	return err
 }
@@ -335,12 +335,13 @@ func updateTask(ctx context.Context, tx *sql.Tx, id int64, t oms.Task) error {
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE tasks SET name = $2, group_id = $3, group_type = $4, spec = $5, priority = $6, status = $7,
     generation = $8, failed_only = $9, planned = $10, error_code = $11, error_message = $12, query_over = $13, list_result = $14,
-    list_key = $15, list_code = $16, epoch = $17, updated_at = $18, queued_at = $19, started_at = $20, run_for = $21
+    list_key = $15, list_code = $16, epoch = $17, updated_at = $18, queued_at = $19, started_at = $20, run_for = $21,
+    found = $22, found_bytes = $23, shown_bytes = $24
 WHERE id = $1`, append([]any{id}, row...)...)
 	return err
 }
 
-// taskRow returns the columns that may change, from name to run_for.
+// taskRow returns the columns that may change, from name to shown_bytes.
 func taskRow(t oms.Task) ([]any, error) {
 	spec, err := encodeSpec(t.Spec)
 	if err != nil {
@@ -353,10 +354,15 @@ func taskRow(t oms.Task) ([]any, error) {
 	if t.FailedList.Result != nil {
 		result = *t.FailedList.Result
 	}
+	var shown int64
+	if t.PartialBytes > 0 {
+		shown = t.Counters.MigratedBytes + t.Counters.SkippedBytes + t.PartialBytes
+	}
 	return []any{
 		t.Name, t.GroupID, t.GroupType, spec, t.Spec.Priority.Rank(), t.Status, t.Generation, t.FailedOnly,
 		t.Planned, code, message, t.QueryOver, result, blob(t.FailedList.Key), t.FailedList.Code,
 		micros(t.Epoch), micros(t.UpdatedAt), micros(t.QueuedAt), micros(t.StartedAt), int64(t.RunFor),
+		t.Found, t.FoundBytes, shown,
 	}, nil
 }
 
@@ -383,11 +389,12 @@ func scanTask(s scanner) (oms.Task, error) {
 		code, message                              sql.NullString
 		result                                     sql.NullBool
 		epoch, created, updated, queued, startedAt int64
+		shown                                      int64
 	)
 	c := &t.Counters
 	err := s.Scan(&t.ID, &t.ProjectID, &t.Name, &t.GroupID, &t.GroupType, &spec, &t.Status, &t.Generation,
 		&t.FailedOnly, &t.Planned, &code, &message, &t.QueryOver, &result, &t.FailedList.Key, &t.FailedList.Code,
-		&epoch, &created, &updated, &queued, &startedAt, &t.RunFor,
+		&epoch, &created, &updated, &queued, &startedAt, &t.RunFor, &t.Found, &t.FoundBytes, &shown,
 		&c.Listed, &c.Migrated, &c.Failed, &c.Skipped, &c.ListedBytes, &c.MigratedBytes, &c.FailedBytes, &c.SkippedBytes, &c.MovedBytes)
 	if err != nil {
 		return oms.Task{}, err
@@ -401,6 +408,7 @@ func scanTask(s scanner) (oms.Task, error) {
 	if result.Valid {
 		t.FailedList.Result = &result.Bool
 	}
+	t.PartialBytes = max(0, shown-c.MigratedBytes-c.SkippedBytes)
 	t.Epoch, t.CreatedAt, t.UpdatedAt = instant(epoch), instant(created), instant(updated)
 	t.QueuedAt, t.StartedAt = instant(queued), instant(startedAt)
 	return t, nil

@@ -77,8 +77,13 @@ func TestStopAndStart(t *testing.T) {
 	p := l.start(l.options("one"))
 	id := p.create(slow)
 	p.until(id, "objects have arrived", func(oms.Task) bool { return l.to.Len() >= 5 })
+	running := p.until(id, "the listing is over", func(task oms.Task) bool { return task.QueryOver })
 	paused := p.pause(id)
 	there := l.to.Keys()
+	l.forward(running, paused)
+	if paused.Found != 40 || paused.FoundBytes != 40*128<<10 || !paused.QueryOver {
+		t.Errorf("paused: found %d objects, %d bytes, query over %t", paused.Found, paused.FoundBytes, paused.QueryOver)
+	}
 	if paused.Counters.Listed == l.from.Len() {
 		t.Fatal("the task was over before it was paused")
 	}
@@ -86,7 +91,7 @@ func TestStopAndStart(t *testing.T) {
 		t.Errorf("stop of a paused task: got %v, want OMS.0066", err)
 	}
 	p.resume(id, oms.StartRequest{Credentials: keys()})
-	p.until(id, "it runs", is(oms.StatusRunning), oms.StatusWaiting, oms.StatusRunning)
+	l.forward(paused, p.until(id, "it runs", is(oms.StatusRunning), oms.StatusWaiting, oms.StatusRunning))
 	if err := p.SetBandwidth(t.Context(), project, id, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -266,14 +271,16 @@ func TestRevokedKeys(t *testing.T) {
 			p := l.start(l.options("one"))
 			id := p.create(slow)
 			p.until(id, "objects have arrived", func(oms.Task) bool { return l.to.Len() >= 5 })
+			running := p.until(id, "the listing is over", func(task oms.Task) bool { return task.QueryOver })
 			c.revoke(l)
 			task := p.fail(id, c.code)
+			l.forward(running, task)
 			if n, err := l.db.CountFailures(t.Context(), id); n != 0 || err != nil || task.Counters.Failed != 0 {
 				t.Errorf("%d failures, %v, %+v: want none", n, err, task.Counters)
 			}
 			there := l.to.Keys()
 			p.resume(id, oms.StartRequest{Credentials: c.restore(l)})
-			p.until(id, "it runs", is(oms.StatusRunning), oms.StatusWaiting, oms.StatusRunning)
+			l.forward(task, p.until(id, "it runs", is(oms.StatusRunning), oms.StatusWaiting, oms.StatusRunning))
 			if err := p.SetBandwidth(t.Context(), project, id, nil); err != nil {
 				t.Fatal(err)
 			}

@@ -216,8 +216,17 @@ func (p *proc) until(id int64, what string, ok func(oms.Task) bool, allowed ...o
 	deadline := time.After(patience)
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
+	last, elapsed := oms.Task{}, time.Duration(0)
 	for {
+		now := time.Now()
 		task := p.show(id)
+		if task.Generation == last.Generation {
+			p.l.forward(last, task)
+			if task.Elapsed(now) < elapsed {
+				p.l.t.Errorf("running time fell from %s to %s while the task went from %s to %s", elapsed, task.Elapsed(now), last.Status, task.Status)
+			}
+		}
+		last, elapsed = task, task.Elapsed(now)
 		if len(allowed) > 0 && !slices.Contains(allowed, task.Status) {
 			p.l.t.Fatalf("waiting until %s: the task is %s (%+v), allowed are %v", what, task.Status, task.Error, allowed)
 		}
@@ -229,6 +238,16 @@ func (p *proc) until(id int64, what string, ok func(oms.Task) bool, allowed ...o
 		case <-deadline:
 			p.l.t.Fatalf("waited too long until %s: the task is %s, %+v, %+v", what, task.Status, task.Counters, task.Error)
 		}
+	}
+}
+
+// forward checks that what a client saw of a task does not go back.
+func (l *lab) forward(was, is oms.Task) {
+	l.t.Helper()
+	done := func(t oms.Task) int64 { return t.Counters.MigratedBytes + t.Counters.SkippedBytes + t.PartialBytes }
+	if is.Found < was.Found || is.FoundBytes < was.FoundBytes || done(is) < done(was) || was.QueryOver && !is.QueryOver {
+		l.t.Errorf("from %s to %s: found %d -> %d objects, %d -> %d bytes; done %d -> %d bytes; query over %t -> %t", was.Status, is.Status,
+			was.Found, is.Found, was.FoundBytes, is.FoundBytes, done(was), done(is), was.QueryOver, is.QueryOver)
 	}
 }
 

@@ -20,6 +20,7 @@ func TestProcessStops(t *testing.T) {
 	p := l.start(l.options("one"))
 	id := p.create(slow)
 	p.until(id, "objects have arrived", func(oms.Task) bool { return l.to.Len() >= 5 })
+	running := p.until(id, "the listing is over", func(task oms.Task) bool { return task.QueryOver })
 	p.stop()
 	there := l.to.Keys()
 	task, err := l.db.Task(t.Context(), project, id)
@@ -31,6 +32,7 @@ func TestProcessStops(t *testing.T) {
 			t.Errorf("range is still leased: %+v", r)
 		}
 	}
+	l.forward(running, task) // from the store: what was shown is there for the next process
 	p = l.start(l.options("two"))
 	if err := p.SetBandwidth(t.Context(), project, id, nil); err != nil {
 		t.Fatal(err)

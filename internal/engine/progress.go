@@ -34,30 +34,58 @@ func (e *Engine) sampleLoop(ctx context.Context) {
 	}
 }
 
-// withProgress adds to a stored task what its run in this process knows beyond it.
-func (e *Engine) withProgress(t oms.Task) oms.Task {
-	t.Found, t.FoundBytes = t.Counters.Listed, t.Counters.ListedBytes
-	if r := e.running(t.ID); r != nil && r.generation == t.Generation && t.Status.Active() {
+// withProgress adds to a stored task what its run in this process knows beyond it. r is the run from before the task
+// was read, nil for none: the run may have ended since, and then the task that was read is older than what it showed.
+func (e *Engine) withProgress(t oms.Task, r *run) oms.Task {
+	if r == nil {
+		r = e.running(t.ID)
+	}
+	t.Found, t.FoundBytes = max(t.Found, t.Counters.Listed), max(t.FoundBytes, t.Counters.ListedBytes)
+	if r != nil && r.generation == t.Generation && t.Status.Active() {
 		r.addProgress(&t)
 	}
 	return t
 }
 
-// addProgress fills Speed, Found, PartialBytes and QueryOver. None of them goes back within a run.
+// addProgress fills Speed, Found, PartialBytes, QueryOver and EndedAt.
 func (r *run) addProgress(t *oms.Task) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.observe()
-	t.Found, t.FoundBytes = max(t.Found, r.found), max(t.FoundBytes, r.foundBytes)
-	t.QueryOver = t.QueryOver || r.queryOver
-	done := t.Counters.MigratedBytes + t.Counters.SkippedBytes
-	r.shown = max(r.shown, done+r.partial)
-	t.PartialBytes = r.shown - done
+	r.addKnown(t)
+	t.EndedAt = r.endedAt
 	if n := len(r.samples); n > 1 {
 		if span := r.samples[n-1].at.Sub(r.samples[0].at); span > 0 {
 			t.Speed = int64(float64(r.samples[n-1].moved-r.samples[0].moved) / span.Seconds())
 		}
 	}
+}
+
+// addKnown fills Found, PartialBytes and QueryOver. None of them goes back, whether it is shown or stored, as long as
+// the task keeps its ranges. The caller holds mu.
+func (r *run) addKnown(t *oms.Task) {
+	t.Found, t.FoundBytes = max(t.Found, r.found, t.Counters.Listed), max(t.FoundBytes, r.foundBytes, t.Counters.ListedBytes)
+	t.QueryOver = t.QueryOver || r.queryOver
+	done := doneBytes(t.Counters)
+	r.shown = max(r.shown, done+r.partial)
+	t.PartialBytes = r.shown - done
+}
+
+// doneBytes are the bytes of objects that are done.
+func doneBytes(c oms.Counters) int64 { return c.MigratedBytes + c.SkippedBytes }
+
+// keep adds to t what is known when the run ends before the task has reached its end.
+func (r *run) keep(t *oms.Task) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addKnown(t)
+}
+
+// end stops the running time that is shown: the end is stored a moment later, with this instant.
+func (r *run) end(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endedAt = now
 }
 
 // observe takes in what the job shows. The caller holds mu.

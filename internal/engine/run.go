@@ -38,6 +38,7 @@ type run struct {
 	found, foundBytes int64
 	partial, shown    int64 // bytes held in parts, and the most bytes shown as done
 	queryOver         bool  // nothing is left to list
+	endedAt           time.Time
 	samples           []sample
 }
 
@@ -47,6 +48,7 @@ func (e *Engine) launch(life context.Context, t oms.Task) {
 	r := &run{
 		id: t.ID, generation: t.Generation, cancel: cancel, done: make(chan struct{}),
 		status: t.Status, windows: t.Spec.Bandwidth, failuresOnly: t.FailedOnly,
+		found: t.Found, foundBytes: t.FoundBytes, shown: doneBytes(t.Counters) + t.PartialBytes,
 	}
 	r.journal = newJournal(e, t, cancel)
 	e.mu.Lock()
@@ -88,6 +90,7 @@ type ending struct {
 type result struct {
 	ending ending
 	err    error
+	at     time.Time // when the running time ended
 }
 
 // attempt works on the task until it has reached its end or cannot go on. A panic is an internal error; when the
@@ -391,13 +394,17 @@ func (e *Engine) conclude(life context.Context, r *run, t oms.Task, res result) 
 	err := e.persist(life, "release ranges", func(ctx context.Context) error {
 		return e.store.ReleaseRanges(ctx, e.opts.Owner, t.ID)
 	})
-	if err != nil || errors.Is(res.err, errStopping) || errors.Is(res.err, errElsewhere) {
+	if err != nil || errors.Is(res.err, errElsewhere) {
 		return
 	}
-	ev := e.event(life, t, res)
-	err = e.persist(life, "end run", func(ctx context.Context) error {
-		return e.finish(ctx, t, ev, res)
-	})
+	if errors.Is(res.err, errStopping) {
+		err = e.persist(life, "keep progress", func(ctx context.Context) error { return e.suspend(ctx, r) })
+	} else {
+		res.at = e.clock()
+		r.end(res.at)
+		ev := e.event(life, t, res)
+		err = e.persist(life, "end run", func(ctx context.Context) error { return e.finish(ctx, r, ev, res) })
+	}
 	if err != nil && life.Err() == nil {
 		e.log.WarnContext(life, "the end of a run was not stored", "task_id", t.ID, "err", err)
 	}
@@ -432,22 +439,36 @@ func (e *Engine) event(ctx context.Context, t oms.Task, res result) oms.Event {
 	return oms.Event{Type: oms.EventFailed, Reason: &reason}
 }
 
+// suspend stores what the run had shown, for the next process.
+func (e *Engine) suspend(ctx context.Context, r *run) error {
+	_, err := e.store.ChangeTask(ctx, "", r.id, func(cur oms.Task) (oms.TaskChange, error) {
+		if cur.Generation != r.generation || !cur.Status.Active() {
+			return oms.TaskChange{}, superseded(r.id)
+		}
+		r.keep(&cur)
+		return oms.TaskChange{Task: cur}, nil
+	})
+	return err
+}
+
 // finish moves the task to the state that ev leads to. A pause that was asked for meanwhile wins over every other
 // end: the client that asked sees pausing, then paused; the next start finds what is left to do, perhaps nothing.
-func (e *Engine) finish(ctx context.Context, t oms.Task, ev oms.Event, res result) error {
-	ended, err := e.store.ChangeTask(ctx, "", t.ID, func(cur oms.Task) (oms.TaskChange, error) {
-		if cur.Generation != t.Generation {
-			return oms.TaskChange{}, superseded(t.ID)
+func (e *Engine) finish(ctx context.Context, r *run, ev oms.Event, res result) error {
+	ended, err := e.store.ChangeTask(ctx, "", r.id, func(cur oms.Task) (oms.TaskChange, error) {
+		if cur.Generation != r.generation {
+			return oms.TaskChange{}, superseded(r.id)
 		}
+		r.keep(&cur)
 		if cur.Status == oms.StatusPausing {
-			next, err := cur.Apply(oms.Event{Type: oms.EventPaused}, e.clock())
+			next, err := cur.Apply(oms.Event{Type: oms.EventPaused}, res.at)
 			return oms.TaskChange{Task: next, Wipe: true}, err
 		}
-		next, err := cur.Apply(ev, e.clock())
+		next, err := cur.Apply(ev, res.at)
 		if err != nil {
 			return oms.TaskChange{}, err
 		}
-		if res.err == nil {
+		if res.err == nil { // the books balance: what was found is what the ranges have passed
+			next.Found, next.FoundBytes, next.PartialBytes = next.Counters.Listed, next.Counters.ListedBytes, 0
 			next.QueryOver, next.FailedList = true, res.ending.list
 		}
 		return oms.TaskChange{Task: next, Wipe: true}, nil
@@ -455,7 +476,7 @@ func (e *Engine) finish(ctx context.Context, t oms.Task, ev oms.Event, res resul
 	if err != nil {
 		return err
 	}
-	e.log.InfoContext(ctx, "run ended", "task_id", t.ID, "status", ended.Status.String(),
+	e.log.InfoContext(ctx, "run ended", "task_id", r.id, "status", ended.Status.String(),
 		"listed", ended.Counters.Listed, "migrated", ended.Counters.Migrated, "failed", ended.Counters.Failed, "skipped", ended.Counters.Skipped)
 	return nil
 }

@@ -27,7 +27,7 @@ func (e *Engine) Create(ctx context.Context, t oms.Task, keys oms.TaskCredential
 	}
 	e.log.InfoContext(ctx, "task created", "task_id", t.ID, "name", t.Name)
 	e.wake()
-	return e.withProgress(t), nil
+	return e.withProgress(t, nil), nil
 }
 
 // checkSpec refuses what no run could do.
@@ -48,21 +48,26 @@ func checkSpec(spec oms.TaskSpec) error {
 
 // Task returns one task with what its run shows at this moment; oms.NotFound with OMS.1009 when there is none.
 func (e *Engine) Task(ctx context.Context, project string, id int64) (oms.Task, error) {
+	r := e.running(id)
 	t, err := e.store.Task(ctx, project, id)
 	if err != nil {
 		return oms.Task{}, err
 	}
-	return e.withProgress(t), nil
+	return e.withProgress(t, r), nil
 }
 
 // List returns a page, newest first, and the number of tasks that match.
 func (e *Engine) List(ctx context.Context, f oms.TaskFilter) ([]oms.Task, int64, error) {
+	runs := make(map[int64]*run)
+	for _, r := range e.snapshot() {
+		runs[r.id] = r
+	}
 	ts, total, err := e.store.Tasks(ctx, f)
 	if err != nil {
 		return nil, 0, err
 	}
 	for i := range ts {
-		ts[i] = e.withProgress(ts[i])
+		ts[i] = e.withProgress(ts[i], runs[ts[i].ID])
 	}
 	return ts, total, nil
 }
@@ -99,7 +104,8 @@ func (e *Engine) Start(ctx context.Context, project string, id int64, req oms.St
 			next = restarted(next)
 		}
 		if fresh {
-			next.Epoch = time.Time{}
+			next.Epoch, next.QueryOver = time.Time{}, false
+			next.Found, next.FoundBytes, next.PartialBytes = 0, 0, 0
 		}
 		return oms.TaskChange{Task: next, Credentials: sealed, Fresh: fresh}, nil
 	})
@@ -111,11 +117,12 @@ func (e *Engine) Start(ctx context.Context, project string, id int64, req oms.St
 	return nil
 }
 
-// restarted returns a failed task as a new run begins it: its ranges are to be planned.
+// restarted returns a failed task as a new run begins it: its ranges are to be planned. What is known of the source
+// stays as long as the ranges do.
 func restarted(t oms.Task) oms.Task {
 	t.Planned = false
 	if !t.FailedOnly {
-		t.QueryOver, t.FailedList = false, oms.FailedList{}
+		t.FailedList = oms.FailedList{}
 	}
 	return t
 }

@@ -45,11 +45,11 @@ func (s *service) listTasks(ctx context.Context, c *call) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
+	now := s.clock() // before reading, see showTask
 	tasks, count, err := s.tasks.List(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	now := s.clock()
 	page := omsv2.ListTasksResponse{Tasks: make([]omsv2.Task, 0, len(tasks)), Count: count}
 	for _, t := range tasks {
 		page.Tasks = append(page.Tasks, taskView(t, now))
@@ -75,11 +75,12 @@ func (s *service) showTask(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := s.clock() // before reading: a run that still goes on then has not run for longer when it ends
 	t, err := s.tasks.Task(ctx, c.project, id)
 	if err != nil {
 		return nil, err
 	}
-	return taskView(t, s.clock()), nil
+	return taskView(t, now), nil
 }
 
 func (s *service) deleteTask(ctx context.Context, c *call) (any, error) {

@@ -101,10 +101,14 @@ type Task struct {
 
 	// Speed is what the task moves now, in bytes per second; filled by the engine for tasks it runs.
 	Speed int64
-	// Found are objects and bytes found by the listing so far, at least those in Counters; filled by the engine.
+	// Found are objects and bytes found by the listing so far. They are stored when a run ends; the engine fills them
+	// for tasks it runs, and sees to it that they are at least those in Counters.
 	Found, FoundBytes int64
-	// PartialBytes are bytes of unfinished large objects that the destination holds in parts; filled by the engine.
+	// PartialBytes are bytes of unfinished large objects that the destination holds in parts. They are stored when a
+	// run ends and shrink as Counters grow; the engine fills them for tasks it runs.
 	PartialBytes int64
+	// EndedAt is when the run of an active task ended whose end is not stored yet, zero otherwise; filled by the engine.
+	EndedAt time.Time
 }
 
 // FailedList tells what became of the failed-object list at the destination (OMS v2, 3.5).
@@ -120,8 +124,11 @@ type StartRequest struct {
 	FailedOnly  bool // retry only the recorded failures of a failed task
 }
 
-// Elapsed returns the running time of the task up to now, pauses excluded.
+// Elapsed returns the running time of the task up to now, pauses excluded. It stands still after EndedAt.
 func (t Task) Elapsed(now time.Time) time.Duration {
+	if !t.EndedAt.IsZero() && now.After(t.EndedAt) {
+		now = t.EndedAt
+	}
 	if t.Status.Active() && !t.StartedAt.IsZero() && now.After(t.StartedAt) {
 		return t.RunFor + now.Sub(t.StartedAt)
 	}
