@@ -12,7 +12,7 @@ import (
 // more loops.
 const maxEmptyPages = 1000
 
-// cursor reads a listing page by page, one page ahead of its user.
+// cursor reads a listing page by page, one page ahead of its user where that asks for it.
 type cursor struct {
 	list  func(context.Context, storage.ListOptions) (storage.Page, error)
 	opts  storage.ListOptions
@@ -30,7 +30,8 @@ func newCursor(list func(context.Context, storage.ListOptions) (storage.Page, er
 	return &cursor{list: list, opts: storage.ListOptions{Prefix: prefix, After: after}}
 }
 
-// next returns the next page that holds an object, or no objects at the end of the listing.
+// next returns the next page that holds an object, or no objects at the end of the listing; ended tells that no page
+// follows.
 func (c *cursor) next(ctx context.Context) ([]storage.ListedObject, error) {
 	for empty := 0; !c.ended; empty++ {
 		page, err := c.fetch(ctx)
@@ -51,7 +52,6 @@ func (c *cursor) next(ctx context.Context) ([]storage.ListedObject, error) {
 			c.opts.Token = page.Next
 		}
 		if len(page.Objects) > 0 {
-			c.prefetch(ctx)
 			return page.Objects, nil
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/openoms/openoms/internal/keyspace"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -65,7 +66,7 @@ func NewResources(slots int, memory int64) *Resources {
 // Options tune a job; the zero value of each field is a default that works.
 type Options struct {
 	Workers  int           // most objects and parts of this job in flight; 0 means 64
-	Walkers  int           // most ranges listed at the same time; 0 means 8
+	Walkers  int           // most ranges listed at the same time; 0 means 32
 	Patience time.Duration // how long a store may be away before the job stops; 0 means 30 minutes
 	Stall    time.Duration // a request that moves less than 1 KiB/s for so long is cut off; 0 means 60 s
 	Logger   *slog.Logger  // required
@@ -113,12 +114,12 @@ type Job struct {
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
-	cond    sync.Cond // signalled when spans change
-	waiting []*span   // not yet taken by a walker
-	live    []*span   // being walked
-	seq     int64     // highest Seq of the task's ranges
-	full    int       // steals that found objects
-	empty   int       // steals that found none
+	cond    sync.Cond                 // signalled when spans change
+	waiting []*span                   // not yet taken by a walker
+	live    map[*keyspace.Range]*span // being listed
+	walking int                       // walkers that are busy
+	space   *keyspace.Space           // what is known of the source's keys
+	seq     int64                     // highest Seq of the task's ranges
 	uploads map[string]oms.Upload
 	checked [2]verdict
 
@@ -143,7 +144,7 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 		opts.Workers = 64
 	}
 	if opts.Walkers <= 0 {
-		opts.Walkers = 8
+		opts.Walkers = 32
 	}
 	if opts.Patience <= 0 {
 		opts.Patience = 30 * time.Minute
@@ -153,6 +154,7 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	}
 	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers)}
 	j.cond.L = &j.mu
+	j.space, j.live = keyspace.New(opts.Walkers, nil), make(map[*keyspace.Range]*span)
 	prefixes, names := plan.Spec.Selection()
 	j.names = names
 	selected := slices.Concat(prefixes, names, []string{""})[0] // keys may be allowed to list nothing else

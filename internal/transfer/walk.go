@@ -3,8 +3,8 @@ package transfer
 import (
 	"context"
 	"errors"
-	"slices"
 
+	"github.com/openoms/openoms/internal/keyspace"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -13,14 +13,6 @@ import (
 const (
 	batchItems = 64
 	batchBytes = 8 << 20
-)
-
-// Bounds of cutting ranges.
-const (
-	minPagesToCut = 2 // a range that has not proved to be long is not cut
-	maxCutsAPage  = 2
-	cutTries      = 4
-	fullPage      = 500 // objects that make a thief's first page a success
 )
 
 // adopt takes the ranges that are not done. The job is locked.
@@ -62,10 +54,7 @@ func (j *Job) walk(ctx context.Context) error {
 			return err
 		}
 		err = j.walkSpan(ctx, s)
-		j.mu.Lock()
-		j.live = slices.DeleteFunc(j.live, func(o *span) bool { return o == s })
-		j.cond.Broadcast()
-		j.mu.Unlock()
+		j.leave(s)
 		if err != nil && !errors.Is(err, errLost) {
 			return err
 		}
@@ -84,51 +73,43 @@ func (j *Job) nextSpan(ctx context.Context) (*span, error) {
 		if len(j.waiting) > 0 {
 			s := j.waiting[0]
 			j.waiting = j.waiting[1:]
-			j.live = append(j.live, s)
+			if s.r.Kind == oms.RangeKeys {
+				s.keys = j.space.Start(keyspace.Interval{Prefix: s.r.Prefix, Lo: s.r.Cur, Hi: s.r.End})
+				j.live[s.keys] = s
+			}
+			j.walking++
 			return s, nil
 		}
-		if len(j.live) == 0 {
+		if j.walking == 0 {
 			return nil, nil //nolint:nilnil // no span and no error: everything is listed
 		}
-		s, err := j.steal(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if s != nil {
-			j.live = append(j.live, s)
-			return s, nil
+		if s, err := j.steal(ctx); s != nil || err != nil {
+			return s, err
 		}
 		j.cond.Wait()
 	}
 }
 
-// steal cuts the tail off a live span, nil when none can be cut. The job is locked. Steals that find nothing are
-// bounded by those that do.
-func (j *Job) steal(ctx context.Context) (*span, error) {
-	if j.empty > j.full/4+j.opts.Walkers {
-		return nil, nil //nolint:nilnil // nothing to steal is no error
+// leave says that nobody walks the span any more.
+func (j *Job) leave(s *span) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if s.keys != nil {
+		j.space.Stop(s.keys)
+		delete(j.live, s.keys)
 	}
-	for _, victim := range j.live {
-		if s, err := j.cut(ctx, victim); s != nil || err != nil {
-			return s, err
-		}
-	}
-	return nil, nil //nolint:nilnil // nothing to steal is no error
+	j.walking--
+	j.cond.Broadcast()
 }
 
-// cut cuts victim's tail off if the victim has proved to be long. The job is locked.
-func (j *Job) cut(ctx context.Context, victim *span) (*span, error) {
-	victim.mu.Lock()
-	defer victim.mu.Unlock()
-	if victim.done || victim.r.Kind != oms.RangeKeys || victim.pages < minPagesToCut || victim.cuts >= maxCutsAPage || victim.tries >= cutTries {
-		return nil, nil //nolint:nilnil // not to be cut
+// steal cuts the tail off the live span that has most left to list, nil when none is worth it. The job is locked. The
+// cut is reported before anything of the new range can be.
+func (j *Job) steal(ctx context.Context) (*span, error) {
+	keys, at, ok := j.space.Steal()
+	if !ok {
+		return nil, nil //nolint:nilnil // nothing to steal is no error
 	}
-	victim.cuts++
-	victim.tries++
-	at := splitPoint(victim.r.Cur, victim.r.End, victim.r.Prefix, victim.first, victim.r.Cur, victim.tries)
-	if at == "" {
-		return nil, nil //nolint:nilnil // no room for a cut
-	}
+	victim := j.live[keys]
 	j.seq++
 	if err := victim.window.cut(ctx, j.journal, oms.RangeTail{At: at, Seq: j.seq}); err != nil {
 		return nil, err
@@ -137,35 +118,36 @@ func (j *Job) cut(ctx context.Context, victim *span) (*span, error) {
 	r.Seq, r.Token, r.Start, r.Cur, r.Counters = j.seq, 1, at, at, oms.Counters{}
 	victim.r.End = at
 	thief := newSpan(r)
-	thief.victim, thief.resumed = victim, victim.resumed
+	thief.keys, thief.resumed = j.space.Cut(keys, at), victim.resumed
+	j.live[thief.keys] = thief
+	j.walking++
 	return thief, nil
 }
 
-// credit books the first page of a thief: whether the cut was worth it, and, if the page was full, that the victim
-// may be cut again.
-func (j *Job) credit(s *span, found int) {
-	victim := s.victim
-	if victim == nil {
-		return
-	}
-	s.victim = nil
+// deliver takes what of a page lies in the span, moves the walker's position over it, and reports whether the span's
+// end was reached. A later cut cannot lie before the new position.
+func (j *Job) deliver(s *span, page []storage.ListedObject, last bool) (mine []storage.ListedObject, ended bool) {
 	j.mu.Lock()
-	if found > 0 {
-		j.full++
-	} else {
-		j.empty++
+	defer j.mu.Unlock()
+	n, ended := j.space.Page(s.keys, keyspace.Page{
+		N: len(page), Key: func(i int) string { return page[i].Key }, Truncated: !last,
+	})
+	if n > 0 {
+		s.r.Cur = page[n-1].Key
 	}
-	j.mu.Unlock()
-	if found >= fullPage {
-		victim.mu.Lock()
-		victim.tries = 0
-		victim.mu.Unlock()
-	}
+	j.cond.Broadcast() // there may be something to cut now
+	return page[:n], ended
+}
+
+// within reports whether the span goes on behind the key.
+func (j *Job) within(s *span, key string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return s.r.End == "" || key < s.r.End
 }
 
 // walkSpan lists a span and hands out its objects.
 func (j *Job) walkSpan(ctx context.Context, s *span) error {
-	defer s.finish()
 	var err error
 	switch s.r.Kind {
 	case oms.RangeKeys:
@@ -180,7 +162,6 @@ func (j *Job) walkSpan(ctx context.Context, s *span) error {
 	if err != nil {
 		return err
 	}
-	s.finish()
 	return s.window.end(ctx, j.journal)
 }
 
@@ -204,15 +185,17 @@ func (j *Job) walkKeys(ctx context.Context, s *span) error {
 	src := newCursor(j.listing(oms.Source, j.plan.Src), s.r.Prefix, s.r.Cur)
 	defer src.close()
 	dst := newJoiner(newCursor(j.listing(oms.Destination, j.plan.Dst), save+s.r.Prefix, afterKey(save, s.r)), save)
+	dst.within = func(key string) bool { return j.within(s, key) }
 	defer dst.cursor.close()
 	for {
 		page, err := src.next(ctx)
 		if err != nil {
 			return err
 		}
-		mine, ended := s.deliver(page)
-		j.credit(s, len(mine))
-		j.wake()
+		mine, ended := j.deliver(s, page, src.ended)
+		if !ended {
+			src.prefetch(ctx)
+		}
 		if len(mine) > 0 {
 			if err := j.walkPage(ctx, s, mine, dst); err != nil {
 				return err
@@ -231,13 +214,6 @@ func afterKey(save string, r oms.Range) string {
 		return ""
 	}
 	return save + r.Cur
-}
-
-// wake lets waiting walkers look for something to cut.
-func (j *Job) wake() {
-	j.mu.Lock()
-	j.cond.Broadcast()
-	j.mu.Unlock()
 }
 
 // walkPage decides on the objects of a page and hands out those to copy.
@@ -369,11 +345,14 @@ func (j *Job) walkFailures(ctx context.Context, s *span) error {
 type joiner struct {
 	cursor *cursor
 	save   string
+	within func(key string) bool // whether a source key behind this one may still be asked for
 	page   []storage.ListedObject
 	ended  bool
 }
 
-func newJoiner(c *cursor, save string) *joiner { return &joiner{cursor: c, save: save} }
+func newJoiner(c *cursor, save string) *joiner {
+	return &joiner{cursor: c, save: save, within: func(string) bool { return true }}
+}
 
 // seek returns what the destination has for the source key, nil for nothing. Keys must ascend.
 func (d *joiner) seek(ctx context.Context, key string) (*storage.ListedObject, error) {
@@ -392,6 +371,9 @@ func (d *joiner) seek(ctx context.Context, key string) (*storage.ListedObject, e
 			return nil, err
 		}
 		d.page, d.ended = page, len(page) == 0
+		if !d.ended && d.within(page[len(page)-1].Key[len(d.save):]) {
+			d.cursor.prefetch(ctx)
+		}
 	}
 	return nil, nil //nolint:nilnil // no object and no error: there is none
 }
