@@ -23,7 +23,7 @@ func (e *Engine) close(ctx context.Context, t oms.Task, b buckets, abilities tra
 	}
 	if err := checkBooks(t.Spec, rs); err != nil {
 		e.log.ErrorContext(ctx, "THE BOOKS DO NOT BALANCE", "task_id", t.ID, "err", err)
-		reason := oms.ReasonOf(oms.Source, oms.Other)
+		reason := oms.ReasonOf(oms.Source, nil)
 		return ending{reason: &reason}, nil
 	}
 	if err := e.abortUploads(ctx, t, b.dst); err != nil {

@@ -252,13 +252,13 @@ func TestRevokedKeys(t *testing.T) {
 		revoke     func(*lab)
 		restore    func(*lab) oms.TaskCredentials
 	}{
-		{"source", "TRF.0152", func(l *lab) { l.src.Revoke(srcAK) }, func(l *lab) oms.TaskCredentials {
+		{"source", "TRF.0151", func(l *lab) { l.src.Revoke(srcAK) }, func(l *lab) oms.TaskCredentials {
 			l.src.SetCredential(testcloud.Credential{AccessKey: "AKNEW", SecretKey: secret})
 			k := keys()
 			k.Src.AccessKey = "AKNEW"
 			return k
 		}},
-		{"destination", "TRF.0051", func(l *lab) { l.dst.Revoke(dstAK) }, func(l *lab) oms.TaskCredentials {
+		{"destination", "TRF.0057", func(l *lab) { l.dst.Revoke(dstAK) }, func(l *lab) oms.TaskCredentials {
 			l.dst.SetCredential(testcloud.Credential{AccessKey: "AKNEW", SecretKey: secret})
 			k := keys()
 			k.Dst.AccessKey = "AKNEW"
@@ -306,7 +306,7 @@ func TestRestartOfShortRun(t *testing.T) {
 	})
 	p.until(id, "a failure is stored", func(task oms.Task) bool { return task.Counters.Failed == 1 })
 	l.src.Revoke(srcAK)
-	task := p.fail(id, "TRF.0152")
+	task := p.fail(id, "TRF.0151")
 	if got := task.Counters; got.Failed != 1 || got.Listed == 150 {
 		t.Fatalf("counted %+v, want a run that was cut short with one failure", got)
 	}
@@ -334,7 +334,7 @@ func TestWrongKeys(t *testing.T) {
 	wrong := keys()
 	wrong.Dst.SecretKey = oms.NewSecret("not the secret")
 	p.resume(id, oms.StartRequest{Credentials: wrong})
-	p.fail(id, "TRF.0051")
+	p.fail(id, "TRF.0057")
 	p.resume(id, oms.StartRequest{Credentials: keys()})
 	p.succeed(id)
 }

@@ -426,10 +426,10 @@ func (e *Engine) event(ctx context.Context, t oms.Task, res result) oms.Event {
 		reason = gone.reason()
 		e.log.WarnContext(ctx, "task has no usable keys", "task_id", t.ID, "err", res.err)
 	} else if stopped, ok := errors.AsType[*transfer.Stopped](res.err); ok {
-		reason = oms.ReasonOf(stopped.Side, oms.KindOf(stopped.Err))
+		reason = oms.ReasonOf(stopped.Side, stopped.Err)
 		e.log.WarnContext(ctx, "task cannot go on", "task_id", t.ID, "err", res.err)
 	} else {
-		reason = oms.ReasonOf(oms.Source, oms.Other)
+		reason = oms.ReasonOf(oms.Source, nil)
 		stack := ""
 		if p, ok := errors.AsType[*panicked](res.err); ok {
 			stack = p.stack

@@ -1,5 +1,7 @@
 package oms
 
+import "slices"
+
 // Side is the end of a migration at which something went wrong.
 type Side uint8
 
@@ -10,15 +12,13 @@ const (
 )
 
 // ReasonOf returns the TRF code and text for trouble that stops a whole task: keys, buckets, stores that are
-// away (OMS v2 errors, section 2).
-func ReasonOf(side Side, kind Kind) ErrorReason {
+// away (OMS v2 errors, section 2). The kind of err decides; of refusals the provider's code tells keys that are not
+// valid from keys that lack rights. A nil or foreign error is an internal one.
+func ReasonOf(side Side, err error) ErrorReason {
 	src := side == Source
-	switch kind {
+	switch KindOf(err) {
 	case Denied:
-		if src {
-			return ErrorReason{"TRF.0152", "The source keys are not valid or lack rights on the bucket or its objects. Start the task with valid keys."}
-		}
-		return ErrorReason{"TRF.0051", "The destination keys are not valid or lack rights on the bucket or its objects. Start the task with valid keys."}
+		return refusal(src, keysRefused(err))
 	case NoBucket, NotFound:
 		if src {
 			return ErrorReason{"TRF.0155", "The source bucket does not exist."}
@@ -45,4 +45,44 @@ func ReasonOf(side Side, kind Kind) ErrorReason {
 		return ErrorReason{"TRF.0001", "Internal error. Start the task again; it goes on where it stopped."}
 	}
 	return ErrorReason{"TRF.0001", "Internal error. Start the task again; it goes on where it stopped."}
+}
+
+// refusal returns the reason for Denied.
+func refusal(src, keys bool) ErrorReason {
+	switch {
+	case src && keys:
+		return ErrorReason{"TRF.0151", "The source keys are not valid or not valid any more. Start the task with valid keys."}
+	case keys:
+		return ErrorReason{"TRF.0057", "The destination keys are not valid or not valid any more. Start the task with valid keys."}
+	case src:
+		return ErrorReason{"TRF.0152", "The source keys lack rights on the bucket or its objects, or are not valid. Start the task with valid keys."}
+	default:
+		return ErrorReason{"TRF.0051", "The destination keys lack rights on the bucket or its objects, or are not valid. Start the task with valid keys."}
+	}
+}
+
+// keysRefused reports whether an *Error in err's tree has a code by which providers refuse the keys themselves,
+// rather than what was done with them.
+func keysRefused(err error) bool {
+	if e, ok := err.(*Error); ok && keyCode(e.Code) { //nolint:errorlint // the whole tree is walked
+		return true
+	}
+	switch w := err.(type) { //nolint:errorlint // the whole tree is walked
+	case interface{ Unwrap() error }:
+		return keysRefused(w.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(w.Unwrap(), keysRefused)
+	}
+	return false
+}
+
+// keyCode reports whether a provider says by code that keys are unknown, wrong, switched off or expired.
+func keyCode(code string) bool {
+	switch code {
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+		"InvalidSecurityToken", "SecurityTokenExpired", "InvalidSecurity", "NotSignedUp", "UserDisable":
+		return true
+	default:
+		return false
+	}
 }
