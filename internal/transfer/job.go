@@ -66,7 +66,7 @@ func NewResources(slots int, memory int64) *Resources {
 // Options tune a job; the zero value of each field is a default that works.
 type Options struct {
 	Workers  int           // most objects and parts of this job in flight; 0 means 64
-	Walkers  int           // most ranges listed at the same time; 0 means 32
+	Walkers  int           // most ranges listed at the same time; 0 means 64
 	Patience time.Duration // how long a store may be away before the job stops; 0 means 30 minutes
 	Stall    time.Duration // a request that moves less than 1 KiB/s for so long is cut off; 0 means 60 s
 	Logger   *slog.Logger  // required
@@ -144,7 +144,7 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 		opts.Workers = 64
 	}
 	if opts.Walkers <= 0 {
-		opts.Walkers = 32
+		opts.Walkers = 64
 	}
 	if opts.Patience <= 0 {
 		opts.Patience = 30 * time.Minute

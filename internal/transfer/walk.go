@@ -135,7 +135,7 @@ func (j *Job) deliver(s *span, page []storage.ListedObject, last bool) (mine []s
 	if n > 0 {
 		s.r.Cur = page[n-1].Key
 	}
-	j.cond.Broadcast() // there may be something to cut now
+	j.cond.Signal() // there may be something to cut now: one more walker a page is as fast as they can be used
 	return page[:n], ended
 }
 
