@@ -134,6 +134,12 @@ configuration; 3 a service could not be reached or refused; 130 interrupted, can
 		newDemoCommand(env), newServeCommand(env), newMigrateCommand(env), newTaskCommand(env), newKeyCommand(env),
 		newVersionCommand(env),
 	)
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			asGroup(cmd)
+		}
+	}
 	return root
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ type migrateOptions struct {
 	restart     bool
 	logLevel    string
 	cpuProfile  string
+	again       string // the command that goes on with this migration
 }
 
 // newMigrateCommand is one migration without a server.
@@ -52,6 +54,7 @@ it, as it is: s3://a/photos/ and s3://b/old/ make photos/1.jpg to old/photos/1.j
   OMS_SRC_AK=… OMS_SRC_SK=… oms migrate 'oss://logs/2026/?region=cn-beijing' 's3://logs?region=us-east-1&profile=work'`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.again = againCommand(cmd, args)
 			return runMigrate(cmd.Context(), env, args[0], args[1], opts)
 		},
 	}
@@ -65,6 +68,35 @@ it, as it is: s3://a/photos/ and s3://b/old/ make photos/1.jpg to old/photos/1.j
 	cmd.Flags().StringVar(&opts.cpuProfile, "cpuprofile", "", "write a CPU profile in the format of pprof to `FILE`")
 	return cmd
 }
+
+// againCommand returns the command line that goes on with a migration: the same places and rules with the same
+// checkpoint, without what is meant for one run.
+func againCommand(cmd *cobra.Command, args []string) string {
+	words := []string{cmd.CommandPath()}
+	for _, arg := range args {
+		words = append(words, shellQuote(arg))
+	}
+	for _, name := range []string{"data-dir", "overwrite", "metadata", "bandwidth", "concurrency"} {
+		if f := cmd.Flags().Lookup(name); f.Changed {
+			words = append(words, "--"+name+"="+shellWord(f.Value.String()))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord quotes a text for a shell where it has to be.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,", r)
+	}
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
+	}
+	return shellQuote(text)
+}
+
+// shellQuote puts a text into single quotes for a shell.
+func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // migration is what the command line asks for, checked.
 type migration struct {
@@ -187,7 +219,6 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 	defer func() { err = errors.Join(err, local.Close()) }()
 	r := &migrateRun{env: env, engine: local, migration: m, opts: opts}
 	r.title = src + " -> " + dst
-	r.again = fmt.Sprintf("oms migrate '%s' '%s'", src, dst)
 	return r.run(ctx)
 }
 
@@ -219,7 +250,6 @@ type migrateRun struct {
 	engine *server.Local
 	opts   migrateOptions
 	title  string
-	again  string        // the command that goes on
 	before time.Duration // running time of earlier runs over everything, which this one does not count
 }
 
@@ -363,13 +393,13 @@ func (r *migrateRun) pause(ctx context.Context, t oms.Task) (oms.Task, error) {
 func (r *migrateRun) conclude(ctx context.Context, t oms.Task) error {
 	s := summary{
 		Type: "summary", TaskID: t.ID, Status: t.Status.String(), progress: r.progress(t),
-		FailedList: t.FailedList.Key, Next: r.again + " --failed-only",
+		FailedList: t.FailedList.Key, Next: r.opts.again + " --failed-only",
 	}
 	if t.Error != nil {
 		s.ErrorCode, s.ErrorMessage = t.Error.Code, t.Error.Message
 	}
 	if !restsAt(t.Status) || t.Status == oms.StatusPaused {
-		fmt.Fprintf(r.env.Stderr, "interrupted; to go on: %s\n", r.again)
+		fmt.Fprintf(r.env.Stderr, "interrupted; to go on: %s\n", r.opts.again)
 	}
 	return conclude(ctx, r.env, r.opts.watch, s, r.failures(t.ID))
 }
