@@ -41,3 +41,8 @@ func wrap(ctx context.Context, op string, err error) error {
 func noTask(id int64) error {
 	return &oms.Error{Op: "find task", Key: strconv.FormatInt(id, 10), Kind: oms.NotFound, Code: "OMS.1009", Msg: "resource not found"}
 }
+
+// noGroup is the answer to a group that has no tasks in the project.
+func noGroup(id string) error {
+	return &oms.Error{Op: "find task group", Key: id, Kind: oms.NotFound, Code: "OMS.1009", Msg: "resource not found"}
+}

@@ -433,12 +433,13 @@ func testChangeTasks(t *testing.T, db *DB, _ *clock) {
 	}{
 		{"by id, one twice", "", []int64{ids[3], ids[0], ids[3]}, []int64{2, 1, 1, 2, 1}, 0},
 		{"by group", "g", nil, []int64{3, 2, 1, 2, 1}, 0},
-		{"none in the group", "h", nil, []int64{3, 2, 1, 2, 1}, 0},
+		{"none in the group", "h", nil, []int64{3, 2, 1, 2, 1}, oms.NotFound},
 		{"one is foreign", "", []int64{ids[0], ids[4]}, []int64{3, 2, 1, 2, 1}, oms.NotFound},
 		{"one is unknown", "", []int64{ids[0], 1}, []int64{3, 2, 1, 2, 1}, oms.NotFound},
 	}
 	for _, s := range steps {
-		if err := db.ChangeTasks(t.Context(), "p", s.group, s.ids, next); oms.KindOf(err) != s.kind {
+		err := db.ChangeTasks(t.Context(), "p", s.group, s.ids, next)
+		if oms.KindOf(err) != s.kind || s.kind == oms.NotFound && oms.CodeOf(err) != "OMS.1009" {
 			t.Fatalf("%s: %v", s.name, err)
 		}
 		diff(t, s.name, generations(), s.want)

@@ -196,7 +196,8 @@ func (db *DB) ChangeTask(ctx context.Context, project string, id int64, change f
 }
 
 // ChangeTasks does the same for several tasks, all or nothing: those with the ids, or, with a group, all tasks of
-// the group. An id that is given twice is changed once.
+// the group. An id that is given twice is changed once. A group without tasks is NotFound with OMS.1009, as an unknown
+// id is.
 func (db *DB) ChangeTasks(ctx context.Context, project, group string, ids []int64, change func(oms.Task) (oms.TaskChange, error)) error {
 	var wiped bool
 	err := db.write(ctx, "change tasks", func(tx *sql.Tx) (err error) {
@@ -205,6 +206,9 @@ func (db *DB) ChangeTasks(ctx context.Context, project, group string, ids []int6
 				group, project)
 			if err != nil {
 				return err
+			}
+			if len(ids) == 0 {
+				return noGroup(group)
 			}
 		}
 		for i, id := range ids {

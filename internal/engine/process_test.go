@@ -313,6 +313,7 @@ func TestForeignTask(t *testing.T) {
 		"delete":    p.Delete(t.Context(), other, id),
 		"bandwidth": p.SetBandwidth(t.Context(), other, id, nil),
 		"batch":     p.BatchUpdate(t.Context(), other, oms.BatchUpdate{IDs: []int64{id}}),
+		"group":     p.BatchUpdate(t.Context(), other, oms.BatchUpdate{GroupID: "nobody"}),
 	} {
 		if oms.CodeOf(err) != "OMS.1009" {
 			t.Errorf("%s: got %v, want OMS.1009", name, err)

@@ -215,15 +215,18 @@ func (f fields) whole(name string, v any, low, high int64) (n int64, ok bool) {
 		return 0, false
 	}
 	n, err := number.Int64()
-	if err != nil || n < low || n > high {
-		if high == math.MaxInt64 {
-			f.refuse("OMS.1003", "The field %s must be at least %d.", f.path+name, low)
-		} else {
-			f.refuse("OMS.1003", "The field %s must be %d to %d.", f.path+name, low, high)
-		}
-		return 0, false
+	if err == nil && n >= low && n <= high {
+		return n, true
 	}
-	return n, true
+	switch {
+	case high < math.MaxInt64:
+		f.refuse("OMS.1003", "The field %s must be %d to %d.", f.path+name, low, high)
+	case err != nil && !strings.HasPrefix(number.String(), "-"):
+		f.refuse("OMS.1003", "The field %s is too large: it must be at most %d.", f.path+name, high)
+	default:
+		f.refuse("OMS.1003", "The field %s must be at least %d.", f.path+name, low)
+	}
+	return 0, false
 }
 
 // truth returns an optional bool, false when it is missing.

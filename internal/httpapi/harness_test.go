@@ -154,7 +154,20 @@ func (f *fakeTasks) SetBandwidth(_ context.Context, project string, id int64, ws
 }
 
 func (f *fakeTasks) BatchUpdate(_ context.Context, project string, u oms.BatchUpdate) error {
-	for _, id := range u.IDs {
+	ids := u.IDs
+	if u.GroupID != "" {
+		f.mu.Lock()
+		for id, t := range f.tasks {
+			if t.GroupID == u.GroupID && t.ProjectID == project {
+				ids = append(ids, id)
+			}
+		}
+		f.mu.Unlock()
+		if len(ids) == 0 {
+			return oms.Errorf(oms.NotFound, "OMS.1009", "")
+		}
+	}
+	for _, id := range ids {
 		err := f.change(project, id, func(t oms.Task) (oms.Task, error) {
 			t.Spec.Bandwidth = u.Bandwidth
 			if err := t.CheckBandwidth(); err != nil {

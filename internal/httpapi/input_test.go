@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"reflect"
 	"slices"
@@ -315,6 +317,7 @@ func TestOtherRefusals(t *testing.T) {
 		{"POST", batchPath, `{"ids":[7],"bandwidth_policy":[],"task_priority":"URGENT"}`, "OMS.1003"},
 		{"POST", batchPath, `{"ids":[8],"bandwidth_policy":[]}`, "OMS.1009"},
 		{"POST", batchPath, `{"ids":[9223372036854775807],"bandwidth_policy":[]}`, "OMS.1009"},
+		{"POST", batchPath, `{"group_id":"nobody","bandwidth_policy":[]}`, "OMS.1009"},
 		// ListTasks.
 		{"GET", base + "?limit=101", "", "OMS.1003"},
 		{"GET", base + "?limit=-1", "", "OMS.1003"},
@@ -457,4 +460,28 @@ func members(typ reflect.Type, prefix string) []member {
 // fieldsOf yields the fields of a struct type.
 func fieldsOf(typ reflect.Type) func(func(reflect.StructField) bool) {
 	return slices.Values(reflect.VisibleFields(typ))
+}
+
+// What is wrong with a number is said in its terms.
+func TestWholeNumbers(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"n":9223372036854775808}`:  "The field n is too large: it must be at most 9223372036854775807.",
+		`{"n":-9223372036854775809}`: "The field n must be at least 0.",
+		`{"n":-1}`:                   "The field n must be at least 0.",
+		`{"n":1.5}`:                  "The field n must be a whole number.",
+		`{"n":9223372036854775807}`:  "",
+	} {
+		f, err := decodeBody([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.integer("n", 0, math.MaxInt64)
+		got := ""
+		if e, ok := errors.AsType[*oms.Error](*f.err); ok {
+			got = e.Msg
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", body, got, want)
+		}
+	}
 }
