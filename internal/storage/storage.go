@@ -2,7 +2,7 @@
 // words of the field, and how errors are told apart.
 //
 // A provider implements Reader, most implement Writer, and further abilities are small interfaces found by
-// type assertion (Multiparter, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
+// type assertion (Multiparter, Brancher, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
 // retry (only package transfer retries), and return *oms.Error; context errors pass through. Keys are opaque
 // bytes: nobody trims, cleans or normalises them (rule D3).
 package storage
@@ -57,6 +57,13 @@ type Multiparter interface {
 	ListUploads(ctx context.Context, prefix string, limit int) ([]OpenUpload, error)
 	// PartLimits returns what the store allows.
 	PartLimits() PartLimits
+}
+
+// Brancher lists one level of keys that look like paths.
+type Brancher interface {
+	// Branches returns what follows prefix up to and with the next "/", prefix included, of at most a page of the keys
+	// behind it: hints for splitting the key space, not a complete list.
+	Branches(ctx context.Context, prefix string) ([]string, error)
 }
 
 // Copier copies inside one store without moving bytes through this process.

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/openoms/openoms/internal/keyspace"
 	"github.com/openoms/openoms/internal/oms"
@@ -83,11 +84,40 @@ func (j *Job) nextSpan(ctx context.Context) (*span, error) {
 		if j.walking == 0 {
 			return nil, nil //nolint:nilnil // no span and no error: everything is listed
 		}
+		if j.probe(ctx) {
+			continue
+		}
 		if s, err := j.steal(ctx); s != nil || err != nil {
 			return s, err
 		}
 		j.cond.Wait()
 	}
+}
+
+// probePatience bounds a request that only gives hints.
+const probePatience = 10 * time.Second
+
+// probe asks the source for the branches of a directory, which make exact points to cut at, where that seems worth a
+// request. It reports whether it asked. The job is locked, but not while the store is asked.
+func (j *Job) probe(ctx context.Context) bool {
+	source, ok := j.plan.Src.(storage.Brancher)
+	if !ok {
+		return false
+	}
+	dir, ok := j.space.NextProbe()
+	if !ok {
+		return false
+	}
+	j.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	found, err := source.Branches(ctx, dir)
+	cancel()
+	if err != nil { // the walkers find out what is wrong with the store; here only a hint is missing
+		found = nil
+	}
+	j.mu.Lock()
+	j.space.Probed(dir, found)
+	return true
 }
 
 // leave says that nobody walks the span any more.

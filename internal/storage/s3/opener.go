@@ -44,6 +44,7 @@ func NewOpener(opts Options) *Opener {
 var (
 	_ storage.Opener       = (*Opener)(nil)
 	_ storage.Writer       = (*Bucket)(nil)
+	_ storage.Brancher     = (*Bucket)(nil)
 	_ storage.Multiparter  = (*Bucket)(nil)
 	_ storage.Copier       = (*Bucket)(nil)
 	_ storage.BucketLister = (*Bucket)(nil)
