@@ -81,11 +81,13 @@ func (r *run) keep(t *oms.Task) {
 	r.addKnown(t)
 }
 
-// end stops the running time that is shown: the end is stored a moment later, with this instant.
-func (r *run) end(now time.Time) {
+// end stops the running time that is shown and returns when: the end is stored a moment later, with this instant.
+// Whoever has read the clock by now and saw the run going on saw less.
+func (r *run) end(clock func() time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.endedAt = now
+	r.endedAt = clock()
+	return r.endedAt
 }
 
 // observe takes in what the job shows. The caller holds mu.

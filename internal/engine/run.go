@@ -45,28 +45,43 @@ type run struct {
 // launch runs a task in a goroutine of its own.
 func (e *Engine) launch(life context.Context, t oms.Task) {
 	ctx, cancel := context.WithCancelCause(life)
-	r := &run{
-		id: t.ID, generation: t.Generation, cancel: cancel, done: make(chan struct{}),
-		status: t.Status, windows: t.Spec.Bandwidth, failuresOnly: t.FailedOnly,
-		found: t.Found, foundBytes: t.FoundBytes, shown: doneBytes(t.Counters) + t.PartialBytes,
-	}
+	r := newRun(t, cancel)
 	r.journal = newJournal(e, t, cancel)
-	e.mu.Lock()
-	e.runs[t.ID] = r
-	e.mu.Unlock()
+	e.enter(r)
 	go func() {
 		defer e.forget(r)
 		e.conclude(life, r, t, e.attempt(ctx, r, t))
 	}()
 }
 
-// forget ends the time of a run in this process.
-func (e *Engine) forget(r *run) {
+// newRun returns the run of a task as it is stored.
+func newRun(t oms.Task, cancel context.CancelCauseFunc) *run {
+	return &run{
+		id: t.ID, generation: t.Generation, cancel: cancel, done: make(chan struct{}),
+		status: t.Status, windows: t.Spec.Bandwidth, failuresOnly: t.FailedOnly,
+		found: t.Found, foundBytes: t.FoundBytes, shown: doneBytes(t.Counters) + t.PartialBytes,
+	}
+}
+
+// enter makes the run the one of its task in this process.
+func (e *Engine) enter(r *run) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.runs[r.id] = r
+}
+
+// leave is the inverse of enter.
+func (e *Engine) leave(r *run) {
 	r.cancel(nil)
 	e.mu.Lock()
 	delete(e.runs, r.id)
 	e.mu.Unlock()
 	close(r.done)
+}
+
+// forget ends the time of a run in this process.
+func (e *Engine) forget(r *run) {
+	e.leave(r)
 	e.wake()
 }
 
@@ -400,8 +415,7 @@ func (e *Engine) conclude(life context.Context, r *run, t oms.Task, res result) 
 	if errors.Is(res.err, errStopping) {
 		err = e.persist(life, "keep progress", func(ctx context.Context) error { return e.suspend(ctx, r) })
 	} else {
-		res.at = e.clock()
-		r.end(res.at)
+		res.at = r.end(e.clock)
 		ev := e.event(life, t, res)
 		err = e.persist(life, "end run", func(ctx context.Context) error { return e.finish(ctx, r, ev, res) })
 	}

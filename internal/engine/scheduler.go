@@ -188,8 +188,13 @@ func (p *pass) unheld(ctx context.Context, t oms.Task) bool {
 
 // settle applies an event that ends the time of a task without a run here, and destroys its credentials.
 func (e *Engine) settle(ctx context.Context, t oms.Task, ev oms.Event) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := newRun(t, cancel) // what readers see meanwhile: a run that has ended
+	e.enter(r)
+	defer e.leave(r)
+	at := r.end(e.clock)
 	_, err := e.store.ChangeTask(ctx, "", t.ID, func(cur oms.Task) (oms.TaskChange, error) {
-		next, err := cur.Apply(ev, e.clock())
+		next, err := cur.Apply(ev, at)
 		return oms.TaskChange{Task: next, Wipe: true}, err
 	})
 	switch {
