@@ -28,7 +28,10 @@ import (
 	"github.com/openoms/openoms/internal/seal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A server of net/http lingers for half a second over a connection that it closes while its client still writes.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // testOptions are those of a service in a directory of its own.
 func testOptions(t *testing.T) Options {
