@@ -47,7 +47,7 @@ func (e *Engine) close(ctx context.Context, t oms.Task, b buckets, abilities tra
 	switch {
 	case failures > 0 || sum.Failed > 0:
 		return e.endFailed(ctx, t, b.dst, abilities, failures)
-	case sum.Listed == 0 && !wholeBucket(t.Spec):
+	case sum.Listed == 0 && t.Spec.Slice == nil && !wholeBucket(t.Spec):
 		return ending{reason: &oms.ErrorReason{Code: "TRF.0012", Message: "The source has no object of the chosen names or prefixes."}}, nil
 	}
 	return ending{}, nil

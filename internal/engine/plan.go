@@ -38,6 +38,7 @@ func spaces(spec oms.TaskSpec) []oms.Range {
 	for _, p := range prefixes {
 		rs = append(rs, oms.Range{Kind: oms.RangeKeys, Prefix: p})
 	}
+	slice(rs, spec.Slice)
 	if len(names) > 0 {
 		rs = append(rs, oms.Range{Kind: oms.RangeNames})
 	}
@@ -116,12 +117,12 @@ func checkTiles(want oms.Range, rs []oms.Range) error {
 	slices.SortFunc(rs, func(a, b oms.Range) int {
 		return cmp.Or(strings.Compare(a.Start, b.Start), cmp.Compare(a.Seq, b.Seq))
 	})
-	pos, open := "", true
+	pos, open := want.Start, true
 	for _, r := range rs {
 		if !open || r.Start != pos {
 			return oms.Errorf(oms.Corrupt, "", "range %d does not begin where the one before it ends", r.Seq)
 		}
-		pos, open = r.End, r.End != ""
+		pos, open = r.End, r.End != want.End
 	}
 	if open {
 		return oms.Errorf(oms.Corrupt, "", "no range reaches the end of the %s space", want.Kind)

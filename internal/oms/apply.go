@@ -20,6 +20,8 @@ const (
 	EventSucceeded                      // everything is done and the books balance
 	EventFailed                         // objects failed, or the run cannot go on
 	EventExpired                        // waited longer than MaxWaiting
+	EventHold                           // its group pauses: waiting and running tasks
+	EventRerun                          // its group runs again: everything that is at rest
 )
 
 // Event is applied to a task by Apply.
@@ -40,7 +42,7 @@ func (t Task) Apply(ev Event, now time.Time) (Task, error) {
 		}
 	}
 	switch ev.Type {
-	case EventStart:
+	case EventStart, EventRerun:
 		if ev.FailedOnly {
 			if err := t.failedOnlyAllowed(); err != nil {
 				return t, err
@@ -59,7 +61,7 @@ func (t Task) Apply(ev Event, now time.Time) (Task, error) {
 		t.Error = ev.Reason
 	case EventExpired:
 		t.Error = &ErrorReason{Code: "TRF.0003", Message: "The task waited too long for execution. Start it again."}
-	case EventStop:
+	case EventStop, EventHold:
 	}
 	t.Status, t.UpdatedAt = to, now
 	return t, nil
@@ -116,6 +118,18 @@ func next(s Status, ev EventType) (Status, string) {
 		if s == StatusWaiting {
 			return StatusFailed, ""
 		}
+	case EventHold:
+		switch s {
+		case StatusWaiting:
+			return StatusPaused, ""
+		case StatusRunning, StatusRetrying:
+			return StatusPausing, ""
+		default:
+		}
+	case EventRerun:
+		if s == StatusPaused || s == StatusFailed || s == StatusSucceeded {
+			return StatusWaiting, ""
+		}
 	}
 	return s, "OMS.0064"
 }
@@ -137,6 +151,10 @@ func (e EventType) String() string {
 		return "fail"
 	case EventExpired:
 		return "expire"
+	case EventHold:
+		return "hold"
+	case EventRerun:
+		return "rerun"
 	}
 	return "event " + strconv.Itoa(int(e))
 }

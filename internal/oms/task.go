@@ -68,6 +68,7 @@ type TaskSpec struct {
 	StorageClassSent bool              `json:"storage_class_sent,omitempty"` // the policy was given, so a class header is sent
 	Consistency      ConsistencyCheck  `json:"consistency"`
 	Priority         Priority          `json:"priority"`
+	Slice            *KeySlice         `json:"slice,omitempty"` // only in tasks of groups; nil: all that is selected
 }
 
 // Task is one migration from a source node to a destination node.
