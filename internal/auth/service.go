@@ -37,7 +37,7 @@ type Service struct {
 	now      func() time.Time
 	keys     *keyring
 	tokens   *ttlCache[[32]byte, tokenEntry]
-	using    sync.Mutex                  // held while a signature is used up, so that recent knows of every first use
+	using    [256]sync.Mutex             // by first byte: held while a signature is used up, so that recent knows of every first use
 	recent   *ttlCache[[32]byte, string] // first use of a signature: the address it came from
 	hasher   *hasher
 	attempts *attempts

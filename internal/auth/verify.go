@@ -72,8 +72,9 @@ func (s *Service) Admit(ctx context.Context, r *http.Request, body []byte, route
 
 // useUp lets a signature have its effect, once.
 func (s *Service) useUp(ctx context.Context, p proof, r *http.Request) error {
-	s.using.Lock()
-	defer s.using.Unlock()
+	using := &s.using[p.signature[0]]
+	using.Lock()
+	defer using.Unlock()
 	first, err := s.store.UseSignature(ctx, p.signature, p.date.Add(signatureLife))
 	switch {
 	case err != nil:

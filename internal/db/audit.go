@@ -41,7 +41,7 @@ func (r auditRow) sum(before []byte) []byte {
 
 // AppendAudit adds an entry at the end of the audit log (rule S12). Its texts are capped and cleaned.
 func (db *DB) AppendAudit(ctx context.Context, e oms.AuditEntry) error {
-	return db.write(ctx, "append to audit log", func(tx *sql.Tx) error {
+	return db.grouped(ctx, "append to audit log", func(ctx context.Context, tx *sql.Tx) error {
 		last, err := sequence(ctx, tx, "audit")
 		if err != nil {
 			return err

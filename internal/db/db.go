@@ -36,6 +36,7 @@ type DB struct {
 	log            *slog.Logger
 	clock          func() time.Time
 	hot            statements
+	group          group
 	// wiped is set when secrets were deleted, until the log that may still hold their sealed form is emptied.
 	wiped  atomic.Bool
 	closed atomic.Bool

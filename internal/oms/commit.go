@@ -80,6 +80,9 @@ type Quota struct {
 	Running       int // tasks migrating at the same time
 	Waiting       int // OMS.0077 beyond
 	CreatedPerDay int // OMS.1021 beyond
+
+	SyncTasks  int   // synchronization tasks; OMS.0077 beyond
+	SyncEvents int64 // object names of one synchronization task that wait; OMS.2004 beyond
 }
 
 // AuditEntry is one line of the audit log (rule S12). The store adds time and hash chain.
