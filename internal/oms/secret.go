@@ -48,4 +48,5 @@ func (c Credentials) IsZero() bool {
 // TaskCredentials are the keys of both sides of a task.
 type TaskCredentials struct {
 	Src, Dst Credentials
+	CDNKey   Secret // signs the URLs of the source's CDN host; zero where none is needed
 }

@@ -2,7 +2,7 @@
 // words of the field, and how errors are told apart.
 //
 // A provider implements Reader, most implement Writer, and further abilities are small interfaces found by
-// type assertion (Multiparter, Brancher, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
+// type assertion (Multiparter, Brancher, Browser, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
 // retry (only package transfer retries), and return *oms.Error; context errors pass through. Keys are opaque
 // bytes: nobody trims, cleans or normalises them (rule D3).
 package storage
@@ -64,6 +64,26 @@ type Brancher interface {
 	// Branches returns what follows prefix up to and with the next "/", prefix included, of at most a page of the keys
 	// behind it: hints for splitting the key space, not a complete list.
 	Branches(ctx context.Context, prefix string) ([]string, error)
+}
+
+// Browser shows one level of keys that look like paths, page by page, to people who look around.
+type Browser interface {
+	// Browse returns the page of the level below opts.Prefix that follows the name opts.After ("" is the start), at most
+	// opts.Limit entries. opts.Token is not used. Errors are those of Reader.List.
+	Browse(ctx context.Context, opts ListOptions) (Level, error)
+}
+
+// Level is a page of one level, in ascending byte order of name.
+type Level struct {
+	Entries   []Entry
+	Truncated bool // more entries follow the last one
+}
+
+// Entry is an object of the level, or a folder: all keys that share the name up to a "/".
+type Entry struct {
+	Name   string // whole key; a folder's ends in "/"
+	Size   int64  // 0 for folders
+	Folder bool
 }
 
 // Copier copies inside one store without moving bytes through this process.
@@ -232,6 +252,15 @@ type Bucket struct {
 	Credentials oms.Credentials
 	// RequesterPays sends the vendor's header on every read.
 	RequesterPays bool
+	// CDN is the host that objects are read through; nil reads them from the bucket. Only an opener that knows CDN
+	// hosts heeds it.
+	CDN *CDN
+}
+
+// CDN is a host in front of a bucket, with the key that signs its URLs.
+type CDN struct {
+	oms.CDN
+	Key oms.Secret // zero for hosts that need none
 }
 
 // Opener opens buckets. It makes no request; wrong keys show at the first use. Callers type-assert the result

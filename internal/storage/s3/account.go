@@ -10,7 +10,10 @@ import (
 	"github.com/openoms/openoms/internal/oms"
 )
 
-// ListBuckets implements storage.BucketLister.
+// maxBuckets bounds the names of an account, so that a store whose list never ends cannot use up memory.
+const maxBuckets = 10_000
+
+// ListBuckets implements storage.BucketLister. oms.Listing for an account of more than 10,000 buckets.
 func (b *Bucket) ListBuckets(ctx context.Context) ([]string, error) {
 	var names []string
 	token := ""
@@ -35,6 +38,9 @@ func (b *Bucket) ListBuckets(ctx context.Context) ([]string, error) {
 		})
 		if err != nil {
 			return nil, err
+		}
+		if len(names) > maxBuckets {
+			return nil, &oms.Error{Op: c.op, Kind: oms.Listing, Code: codeListing, Msg: "more than 10,000 buckets"}
 		}
 		if next == "" {
 			return names, nil

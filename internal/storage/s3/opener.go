@@ -45,6 +45,7 @@ var (
 	_ storage.Opener       = (*Opener)(nil)
 	_ storage.Writer       = (*Bucket)(nil)
 	_ storage.Brancher     = (*Bucket)(nil)
+	_ storage.Browser      = (*Bucket)(nil)
 	_ storage.Multiparter  = (*Bucket)(nil)
 	_ storage.Copier       = (*Bucket)(nil)
 	_ storage.BucketLister = (*Bucket)(nil)

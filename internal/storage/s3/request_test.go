@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -495,6 +496,23 @@ func TestMarkersMoveOn(t *testing.T) {
 		if n := len(s.requests); n > 3 {
 			t.Errorf("%s: %d requests", name, n)
 		}
+	}
+}
+
+// TestEndlessBuckets: a list of buckets with ever new pages ends with an error before it fills the memory.
+func TestEndlessBuckets(t *testing.T) {
+	page := 0
+	names := strings.Repeat("<Bucket><Name>some-bucket-name</Name></Bucket>", 1000)
+	bucket, s := scripted(t, bucketAt(oms.CloudAWS, "https://s3.example.com"), answerFunc(func(r *http.Request) (*http.Response, error) {
+		page++
+		body := "<ListAllMyBucketsResult><Buckets>" + names + "</Buckets><ContinuationToken>" + strconv.Itoa(page) + "</ContinuationToken></ListAllMyBucketsResult>"
+		return reply(200, body).RoundTrip(r)
+	}))
+	if _, err := bucket.ListBuckets(t.Context()); !errors.Is(err, oms.Listing) {
+		t.Errorf("got %v, want a listing error", err)
+	}
+	if n := len(s.requests); n > 11 {
+		t.Errorf("%d requests", n)
 	}
 }
 
