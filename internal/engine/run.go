@@ -327,7 +327,7 @@ func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, 
 	}
 	job := e.newJob(transfer.Plan{
 		TaskID: t.ID, Generation: t.Generation, Owner: e.opts.Owner, Spec: now.Spec,
-		Src: b.src, Dst: b.dst, Abilities: abilities, Epoch: t.Epoch,
+		Src: b.src, Dst: b.dst, Abilities: abilities, Epoch: t.Epoch, Known: e.keyBounds(ctx, t),
 	}, r.journal)
 	r.journal.lease(rs)
 	r.attach(job, now)
@@ -336,6 +336,9 @@ func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, 
 	err = e.runJob(ctx, r, job, rs, uploads)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if err == nil {
+		e.keepKeyBounds(ctx, t, job)
 	}
 	held := r.journal.wasHeld()
 	if err != nil && !held && !leaseLost(err) {

@@ -46,6 +46,11 @@ type Store interface {
 	// Uploads returns the open uploads of the task with their proved parts; id 0 means all tasks.
 	Uploads(ctx context.Context, id int64) ([]oms.Upload, error)
 
+	// KeyBounds returns keys that divided the space evenly when it was last listed, none when that is not known.
+	KeyBounds(ctx context.Context, s oms.KeySpace) ([]string, error)
+	// KeepKeyBounds remembers such keys for the next listing of the space. How much is kept is bounded.
+	KeepKeyBounds(ctx context.Context, s oms.KeySpace, bounds []string) error
+
 	// Heartbeat tells that the worker lives, and frees the ranges of workers unseen for longer than dead.
 	Heartbeat(ctx context.Context, owner string, dead time.Duration) error
 	// RemoveWorker frees what the worker holds and forgets it.

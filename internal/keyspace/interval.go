@@ -23,6 +23,11 @@ func (iv Interval) Inside(m string) bool {
 		strings.HasPrefix(m, iv.Prefix) && utf8.ValidString(m)
 }
 
+// covers reports whether the key lies in the interval.
+func (iv Interval) covers(k string) bool {
+	return k > iv.Lo && (iv.Hi == "" || k <= iv.Hi) && strings.HasPrefix(k, iv.Prefix)
+}
+
 // shared returns how many bytes all keys of the interval share at least, ending at a rune.
 func (iv Interval) shared() int {
 	if iv.Hi == "" {

@@ -54,18 +54,28 @@ type Space struct {
 	probes  int
 	probing int
 	sample  sample
+	known   []string   // as New got them, as many as are kept
+	begun   []Interval // that walkers began, thieves' tails excepted
 }
 
 // New returns a space for at most the given number of walkers, at least one. known are boundaries from an earlier run,
 // as [Space.Boundaries] returned them; none is fine, and wrong ones only cost requests.
 func New(walkers int, known []string) *Space {
-	s := &Space{walkers: max(1, walkers)}
-	s.hints.Add(known...)
+	s := &Space{walkers: max(1, walkers), known: slices.Clone(known)}
+	for len(s.known) > maxHints {
+		s.known = everySecond(s.known)
+	}
+	s.hints.Add(s.known...)
 	return s
 }
 
 // Start says that a walker begins to list the interval. It must not overlap with that of any other live range.
 func (s *Space) Start(iv Interval) *Range {
+	s.begun = append(s.begun, iv)
+	return s.start(iv)
+}
+
+func (s *Space) start(iv Interval) *Range {
 	r := &Range{Interval: iv, trust: 1}
 	s.live = append(s.live, r)
 	return r
@@ -249,12 +259,26 @@ func (s *Space) Cut(victim *Range, at string) *Range {
 	at = strings.Clone(at)
 	victim.cuts++
 	victim.score /= 2
-	thief := s.Start(Interval{Prefix: victim.Prefix, Lo: at, Hi: victim.Hi})
+	thief := s.start(Interval{Prefix: victim.Prefix, Lo: at, Hi: victim.Hi})
 	thief.score, thief.parent = victim.score, victim
 	victim.Hi = at
 	return thief
 }
 
-// Boundaries returns at most 1,024 keys, ascending, that divide the keys listed so far into roughly equal parts: what
-// [New] should be told when the space is listed again.
-func (s *Space) Boundaries() []string { return s.sample.sorted() }
+// Boundaries returns at most 1,024 keys, ascending, that divide the space into roughly equal parts: what [New] should
+// be told when it is listed again. They are of the pages of this listing, and, where nobody has listed, those known
+// before.
+func (s *Space) Boundaries() []string {
+	keys := s.sample.sorted()
+	for _, k := range s.known {
+		if !slices.ContainsFunc(s.begun, func(iv Interval) bool { return iv.covers(k) }) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	for len(keys) > maxSample {
+		keys = everySecond(keys)
+	}
+	return keys
+}

@@ -365,6 +365,15 @@ func TestBoundariesAreEven(t *testing.T) {
 		last = rank
 	}
 }
+// TestBoundariesOutlivePartialListings: a listing that goes on in the middle keeps what was known of the rest.
+func TestBoundariesOutlivePartialListings(t *testing.T) {
+	s := New(4, []string{"a", "b", "m", "z"})
+	r := s.Start(Interval{Lo: "f", Hi: "p"})
+	s.Page(r, Page{N: 2, Key: func(i int) string { return []string{"g", "h"}[i] }, Truncated: true})
+	if got, want := s.Boundaries(), []string{"a", "b", "h", "z"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
 
 func Example() {
 	keys := []string{"a/1", "a/2", "b/1", "b/2", "b/3", "c/1"}

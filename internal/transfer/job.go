@@ -30,6 +30,9 @@ type Plan struct {
 	// Epoch is the destination's clock when work on the task's space began: on a resumed range an equal object that is
 	// not older is the task's own work. Zero: unknown.
 	Epoch time.Time
+	// Known are keys that divided the source evenly when it was last listed, see Boundaries; none, or wrong ones, only
+	// cost requests.
+	Known []string
 }
 
 // Journal makes progress durable. Package engine implements it with group commits.
@@ -154,7 +157,7 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	}
 	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers)}
 	j.cond.L = &j.mu
-	j.space, j.live = keyspace.New(opts.Walkers, nil), make(map[*keyspace.Range]*span)
+	j.space, j.live = keyspace.New(opts.Walkers, plan.Known), make(map[*keyspace.Range]*span)
 	prefixes, names := plan.Spec.Selection()
 	j.names = names
 	selected := slices.Concat(prefixes, names, []string{""})[0] // keys may be allowed to list nothing else
@@ -189,6 +192,14 @@ func (j *Job) Stats() Stats {
 		s.Proofs[i] = j.proofs[i].Load()
 	}
 	return s
+}
+
+// Boundaries returns keys that divide the source into roughly equal parts, ascending: Plan.Known of the next job that
+// lists it. Call it when Run has returned.
+func (j *Job) Boundaries() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.space.Boundaries()
 }
 
 // Run works on the ranges, which this process has leased, until they are done; uploads are those that earlier runs
