@@ -53,8 +53,10 @@ func (db *DB) ReleaseAll(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, "UPDATE ranges SET owner = '' WHERE owner <> ''"); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM workers")
-		return err
+		if _, err := tx.ExecContext(ctx, "DELETE FROM workers"); err != nil {
+			return err
+		}
+		return freeDeadGroups(ctx, tx)
 	})
 }
 

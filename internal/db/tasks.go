@@ -80,8 +80,8 @@ func (db *DB) CreateTask(ctx context.Context, t oms.Task, quota oms.Quota, seal 
 func checkQuota(ctx context.Context, tx *sql.Tx, project string, quota oms.Quota, now time.Time) error {
 	if quota.Waiting > 0 {
 		var n int
-		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM tasks WHERE status = $1 AND project_id = $2",
-			oms.StatusWaiting, project).Scan(&n)
+		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM tasks WHERE status = $1 AND project_id = $2 AND group_type <> $3",
+			oms.StatusWaiting, project, oms.GroupGroup).Scan(&n)
 		if err != nil {
 			return err
 		}
@@ -281,6 +281,9 @@ func (db *DB) DeleteTask(ctx context.Context, project string, id int64, check fu
 		}
 		if err := check(t); err != nil {
 			return callerError{err}
+		}
+		if err := keepHistory(ctx, tx, t); err != nil {
+			return err
 		}
 		return execAll(ctx, tx, id, "DELETE FROM upload_parts WHERE task_id = $1", "DELETE FROM uploads WHERE task_id = $1",
 			"DELETE FROM failures WHERE task_id = $1", "DELETE FROM ranges WHERE task_id = $1",

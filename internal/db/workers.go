@@ -27,7 +27,10 @@ func (db *DB) Heartbeat(ctx context.Context, owner string, dead time.Duration) e
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE ranges SET owner = '' WHERE owner <> '' AND owner NOT IN (SELECT owner FROM workers)")
-		return err
+		if err != nil {
+			return err
+		}
+		return freeDeadGroups(ctx, tx)
 	})
 	if err == nil {
 		db.scrubAgain(ctx)
@@ -41,8 +44,10 @@ func (db *DB) RemoveWorker(ctx context.Context, owner string) error {
 		if _, err := tx.ExecContext(ctx, "UPDATE ranges SET owner = '' WHERE owner = $1 AND owner <> ''", owner); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM workers WHERE owner = $1", owner)
-		return err
+		if _, err := tx.ExecContext(ctx, "DELETE FROM workers WHERE owner = $1", owner); err != nil {
+			return err
+		}
+		return freeDeadGroups(ctx, tx)
 	})
 }
 

@@ -421,6 +421,22 @@ type GroupChange struct {
 	Limits bool
 }
 
+// GroupTaskQuery selects tasks of a group, in ascending order of id.
+type GroupTaskQuery struct {
+	GroupID     string
+	After, UpTo int64    // After < id <= UpTo; UpTo 0 is no bound
+	Statuses    []Status // none: all
+	Limit       int
+}
+
+// GroupStep changes tasks of a group, all or nothing.
+type GroupStep struct {
+	GroupID     string
+	Generation  int64   // must still be the group's
+	Tasks       []int64 // those that are gone are left out
+	RestartFrom int64   // what the group's becomes, unless that is less than it is
+}
+
 // GroupLimits bound the groups of a project and size their tasks; 0 means no bound or, for sizes, the default.
 type GroupLimits struct {
 	Running       int   // groups creating or monitoring at the same time
