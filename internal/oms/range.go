@@ -8,6 +8,8 @@ const (
 	RangeKeys     RangeKind = "keys"     // keys of the source bucket below Prefix, in byte order
 	RangeNames    RangeKind = "names"    // exact keys named by the task, in byte order
 	RangeFailures RangeKind = "failures" // the task's failed objects, in byte order of key
+	RangeEvents   RangeKind = "events"   // names that arrive while the range is worked on, in their order; never stored
+	RangeLines    RangeKind = "lines"    // lines of a list file by byte offset, see ListSource
 )
 
 // Range is the unit of work: the half-open piece (Cur, End] of a task's space that is still to be done.
