@@ -31,10 +31,10 @@ type statements map[string]*sql.Stmt
 // prepare returns the statements, to be closed by the caller.
 func (db *DB) prepare(ctx context.Context) (statements, error) {
 	s := make(statements)
-	for _, text := range []string{
+	for _, text := range append([]string{
 		selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
 		upsertUpload, upsertPart, deleteParts, deleteUpload,
-	} {
+	}, syncStatements()...) {
 		full := text
 		if text == selectLease {
 			full += db.dialect.forUpdate

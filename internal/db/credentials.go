@@ -30,7 +30,7 @@ func (db *DB) Credentials(ctx context.Context, id int64) (map[string][]byte, err
 }
 
 // SealedTexts returns at most limit of the sealed texts that are stored: secrets of access keys that are not
-// revoked first, then credentials of tasks. None means that no stored row needs a master key.
+// revoked first, then credentials of tasks and of synchronization tasks. None means that no stored row needs a master key.
 func (db *DB) SealedTexts(ctx context.Context, limit int) ([][]byte, error) {
 	scan := func(s scanner) (sealed []byte, err error) { return sealed, s.Scan(&sealed) }
 	var list [][]byte
@@ -40,7 +40,12 @@ func (db *DB) SealedTexts(ctx context.Context, limit int) ([][]byte, error) {
 			return err
 		}
 		tasks, err := query(ctx, tx, scan, "SELECT sealed FROM credentials ORDER BY task_id, field LIMIT $1", limit-len(keys))
+		if err != nil {
+			return err
+		}
 		list = append(keys, tasks...)
+		syncs, err := query(ctx, tx, scan, "SELECT sealed FROM sync_credentials ORDER BY sync_number, field LIMIT $1", limit-len(list))
+		list = append(list, syncs...)
 		return err
 	})
 	return list, err

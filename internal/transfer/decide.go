@@ -25,6 +25,9 @@ type Rules struct {
 	// OwnSince is the instant, by the destination's clock, from which equal objects are the task's own work; zero on a
 	// range that was never leased before, where nothing can be.
 	OwnSince time.Time
+	// Doubt is how much later than the source the destination may be for equal sizes to prove nothing: the source may
+	// have changed again while, or just before, the destination was written. 0: equal sizes and times are believed.
+	Doubt time.Duration
 }
 
 // Decide says what to do with src, given what the destination has under its key (nil: nothing). It is pure.
@@ -50,10 +53,19 @@ func Decide(src storage.ListedObject, dst *storage.ListedObject, r Rules) Action
 		return CompareCRC64
 	case oms.OverwriteIfDifferent:
 	}
-	if same {
-		return Skip
+	switch {
+	case !same:
+		return Copy
+	case r.doubts(src, *dst):
+		return Own // to be proved
 	}
-	return Copy
+	return Skip
+}
+
+// doubts reports whether two objects of equal size, of which src is not newer, may differ all the same.
+func (r Rules) doubts(src, dst storage.ListedObject) bool {
+	later := clampSeconds(dst.ModTime) - clampSeconds(src.ModTime)
+	return r.Doubt > 0 && later <= int64(r.Doubt/time.Second) && !sameContent(src, dst)
 }
 
 // DecideCRC64 decides for CRC64_COMPARISON_OVERWRITE when both objects are known in full: equal CRC64 values skip,

@@ -186,6 +186,8 @@ func (j *Job) walkSpan(ctx context.Context, s *span) error {
 		err = j.walkNames(ctx, s)
 	case oms.RangeFailures:
 		err = j.walkFailures(ctx, s)
+	case oms.RangeEvents:
+		err = j.walkEvents(ctx, s)
 	default:
 		err = &oms.Error{Op: "walk range", Kind: oms.Unsupported, Msg: "ranges of kind " + string(s.r.Kind) + " are not known"}
 	}
@@ -318,6 +320,9 @@ func (j *Job) rules(s *span) Rules {
 	r := Rules{Overwrite: j.plan.Spec.Overwrite, MigrateSince: j.plan.Spec.MigrateSince}
 	if s.resumed {
 		r.OwnSince = j.plan.Epoch
+	}
+	if s.r.Kind == oms.RangeEvents {
+		r.Doubt = eventDoubt
 	}
 	return r
 }
