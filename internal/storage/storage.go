@@ -263,6 +263,21 @@ type CDN struct {
 	Key oms.Secret // zero for hosts that need none
 }
 
+// CDNProber is a Reader of a bucket behind a CDN host, which it can try.
+type CDNProber interface {
+	// ProbeCDN asks bucket and host for the object. Trouble with the bucket is an error, trouble with the host an answer.
+	ProbeCDN(ctx context.Context, key string) (CDNProbe, error)
+}
+
+// CDNProbe is what a CDN host makes of an object.
+type CDNProbe struct {
+	InBucket    bool  // the bucket holds the object; if not, the host was not asked
+	Served      bool  // the host serves it in the version that the bucket holds
+	ETagMatches bool  // the host knows it by the ETag of the bucket, or, telling none, by size and time
+	SameVendor  bool  // the host belongs to the vendor of the bucket, as far as its name and answer tell
+	Refusal     error // why it is not served; nil otherwise
+}
+
 // Opener opens buckets. It makes no request; wrong keys show at the first use. Callers type-assert the result
 // to Writer and the optional abilities.
 type Opener interface {
