@@ -1,0 +1,4 @@
+package urllist
+
+// ParseContentRange is for the fuzzer.
+var ParseContentRange = parseContentRange
