@@ -9,6 +9,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 type Reader interface {
 	// List returns one page of the objects whose keys start with opts.Prefix and lie after opts.After, in ascending
 	// byte order of key. A page that is not strictly ascending, holds a key at or before opts.After or outside the
-	// prefix, or is malformed, gives oms.Listing. oms.NoBucket when the bucket is missing.
+	// prefix, or is malformed, gives oms.Listing; where only the order is wrong the error is ErrOrder as well.
+	// oms.NoBucket when the bucket is missing.
 	List(ctx context.Context, opts ListOptions) (Page, error)
 	// Stat returns the object's properties; oms.NotFound when there is no such key.
 	Stat(ctx context.Context, key string) (Object, error)
@@ -104,19 +106,26 @@ type BucketLister interface {
 	CheckBucket(ctx context.Context) error
 }
 
+// ErrOrder says that a page is not the next piece of a listing in byte order: its keys do not ascend, or lie before
+// where it should begin.
+var ErrOrder = errors.New("not in byte order")
+
 // ListOptions select a page.
 type ListOptions struct {
 	Prefix string
 	After  string // exclusive lower bound; need not exist; "" starts at the first key
 	Token  string // Page.Next of an empty truncated page: goes on exactly there; wins over After
 	Limit  int    // most keys wanted; 0 means the store's maximum (mostly 1,000)
+	// AnyOrder takes pages in whatever order the store lists, repeated keys included. Such a listing begins without
+	// After and goes on by Token only: every truncated page has a Next.
+	AnyOrder bool
 }
 
 // Page is one answer of a listing.
 type Page struct {
 	Objects   []ListedObject
 	Truncated bool   // more keys follow; the only sign of the end is false
-	Next      string // opaque position after this page, for pages that are empty and truncated
+	Next      string // opaque position after this page; always set on pages that are empty and truncated
 }
 
 // ListedObject is what a listing tells about an object.

@@ -2,6 +2,7 @@ package testcloud
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
 	"maps"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A Bucket holds real objects, implicit objects of a [Space], or both: writes lie over the space.
@@ -131,7 +134,7 @@ func (b *Bucket) Len() int64 {
 // All yields every object in byte order of keys, in any profile. The bucket may change meanwhile: what is
 // written behind the current key is seen, nothing is yielded twice.
 func (b *Bucket) All() iter.Seq[*Object] {
-	if b.unordered() {
+	if b.order() != ByteOrder {
 		return slices.Values(b.sortedObjects())
 	}
 	return func(yield func(*Object) bool) {
@@ -250,15 +253,36 @@ func (b *Bucket) shared(o *Object) content {
 	return o.body
 }
 
-// unordered says whether the real objects are kept in the order of a hash.
-func (b *Bucket) unordered() bool { return b.cloud.profile.Unordered && b.gen == nil }
+// order is the order in which the objects are kept and listed.
+func (b *Bucket) order() KeyOrder {
+	if b.gen != nil {
+		return ByteOrder
+	}
+	return b.cloud.profile.Order
+}
 
 // ord returns the sort key of a key.
 func (b *Bucket) ord(key string) string {
-	if !b.unordered() {
-		return key
+	switch b.order() {
+	case HashOrder:
+		return string(appendHex16(nil, contentSeed([]byte(key), 0))) + key
+	case UTF16Order:
+		return utf16Order(key)
+	case ByteOrder:
 	}
-	return string(appendHex16(nil, contentSeed([]byte(key), 0))) + key
+	return key
+}
+
+// utf16Order returns the UTF-16 of a key, big-endian, and behind it a key that is no UTF-8, to tell it from others.
+func utf16Order(key string) string {
+	ord := make([]byte, 0, 2*len(key))
+	for _, unit := range utf16.Encode([]rune(key)) {
+		ord = binary.BigEndian.AppendUint16(ord, unit)
+	}
+	if !utf8.ValidString(key) {
+		ord = append(ord, key...)
+	}
+	return string(ord)
 }
 
 // find looks a key up; the caller locks.

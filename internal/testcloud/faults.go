@@ -153,6 +153,8 @@ const (
 	kindListUnsorted
 	kindListEndless
 	kindListEmpty
+	kindListPause
+	kindListShort
 	kindListRepeat
 	kindListCycle
 	kindListNoToken
@@ -306,6 +308,13 @@ func EndlessPages() Fault { return Fault{kind: kindListEndless} }
 
 // EmptyPages answers with an empty truncated page and a token that leads to the same place.
 func EmptyPages() Fault { return Fault{kind: kindListEmpty} }
+
+// EmptyPage answers with an empty truncated page and a token that leads on (version 2), as stores do that pass many
+// deleted keys.
+func EmptyPage() Fault { return Fault{kind: kindListPause} }
+
+// ShortPage answers with at most n keys, whatever was asked for.
+func ShortPage(n int64) Fault { return Fault{kind: kindListShort, n: n} }
 
 // RepeatToken answers with the right page and the token (or marker) that was sent, as if nothing had moved.
 func RepeatToken() Fault { return Fault{kind: kindListRepeat} }

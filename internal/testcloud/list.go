@@ -12,6 +12,7 @@ import (
 type listQuery struct {
 	prefix, delimiter, after []byte // after: keys behind it; empty means from the start
 	max                      int
+	from                     bool // keys at after as well
 }
 
 // pageEntry is one line of a page; key lies in the page's arena.
@@ -69,7 +70,7 @@ func (b *Bucket) fill(pg *page, q listQuery) {
 	if q.max == 0 {
 		return
 	}
-	ordered := !b.unordered()
+	ordered := b.order() == ByteOrder
 	cur := b.start(q)
 	for {
 		e, ok := cur.next()
@@ -82,13 +83,19 @@ func (b *Bucket) fill(pg *page, q listQuery) {
 			}
 			continue
 		}
+		group := q.group(e.key)
+		if group != nil && !ordered && (bytes.Equal(group, pg.last) || bytes.Equal(group, q.after)) {
+			continue // listed already
+		}
 		if len(pg.entries) == q.max {
 			pg.more, pg.truncated = true, true
 			return
 		}
-		if group := q.group(e.key); group != nil {
+		if group != nil {
 			pg.add(group, pageEntry{prefix: true})
-			cur.seekBehind(pg.last)
+			if ordered {
+				cur.seekBehind(pg.last)
+			}
 			continue
 		}
 		if e.obj != nil {
@@ -103,13 +110,16 @@ func (b *Bucket) fill(pg *page, q listQuery) {
 // start places a cursor where the page begins.
 func (b *Bucket) start(q listQuery) *cursor {
 	switch {
-	case !b.unordered() && bytes.Compare(q.after, q.prefix) < 0:
+	case b.order() == ByteOrder && bytes.Compare(q.after, q.prefix) < 0:
 		return b.cursor(q.prefix)
 	case len(q.after) == 0:
 		return b.cursor(nil)
 	}
 	cur := b.cursorBehind(q.after)
-	if bytes.HasPrefix(q.after, q.prefix) && bytes.Equal(q.group(q.after), q.after) {
+	if q.from {
+		cur = b.cursor(q.after)
+	}
+	if b.order() == ByteOrder && bytes.HasPrefix(q.after, q.prefix) && bytes.Equal(q.group(q.after), q.after) {
 		cur.seekBehind(q.after)
 	}
 	return cur
@@ -163,7 +173,7 @@ func (c *call) parseListing(b *Bucket) (listing, error) {
 	if l.enc, err = c.encoding(); err != nil {
 		return l, err
 	}
-	if b.unordered() && len(l.q.delimiter) > 0 {
+	if b.order() == HashOrder && len(l.q.delimiter) > 0 {
 		return l, errInvalidArgument.because("an unordered listing takes no delimiter")
 	}
 	return l, nil
@@ -195,16 +205,22 @@ func (c *call) encoding() (keyEncoder, error) {
 }
 
 // tokenPrefix keeps clients from mistaking a token for a key.
-const tokenPrefix = "1/"
+const tokenPrefix = "1"
 
 func makeToken(last []byte) string {
-	return base64.RawURLEncoding.EncodeToString(append([]byte(tokenPrefix), last...))
+	return base64.RawURLEncoding.EncodeToString(append([]byte(tokenPrefix+"/"), last...))
+}
+
+// freshToken returns a token for the same place as makeToken that no other is like.
+func (c *Cloud) freshToken(last []byte) string {
+	lead := tokenPrefix + strconv.FormatUint(c.ids.Add(1), 10) + "/"
+	return base64.RawURLEncoding.EncodeToString(append([]byte(lead), last...))
 }
 
 func parseToken(token string) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
-	key, ok := bytes.CutPrefix(raw, []byte(tokenPrefix))
-	if err != nil || !ok {
+	lead, key, ok := bytes.Cut(raw, []byte("/"))
+	if err != nil || !ok || !bytes.HasPrefix(lead, []byte(tokenPrefix)) {
 		return nil, errInvalidArgument.because("The continuation token provided is incorrect")
 	}
 	return key, nil
@@ -220,8 +236,11 @@ func (c *call) listObjectsV2(b *Bucket) (answer, error) {
 		return answer{}, err
 	}
 	startAfter := c.query.Get("start-after")
-	l.q.after = []byte(startAfter)
+	if err := c.startAfter(b, &l.q, startAfter); err != nil {
+		return answer{}, err
+	}
 	if l.token = c.query.Get("continuation-token"); c.query.Has("continuation-token") {
+		l.q.from = false
 		if l.q.after, err = parseToken(l.token); err != nil {
 			return answer{}, err
 		}
@@ -247,6 +266,30 @@ func (c *call) listObjectsV2(b *Bucket) (answer, error) {
 	return c.finishListing(b, pg, &l, doc)
 }
 
+// startAfter makes the page begin where the store thinks that start-after leads.
+func (c *call) startAfter(b *Bucket, q *listQuery, key string) error {
+	if key == "" {
+		return nil
+	}
+	q.after = []byte(key)
+	switch c.cloud.profile.StartAfter {
+	case StartAfterInclusive:
+		q.from = true
+	case StartAfterIgnored:
+		q.after = nil
+	case StartAfterRefused:
+		return errInvalidArgument.because("StartAfter is not supported by directory buckets")
+	case StartAfterSkips:
+		b.mu.RLock()
+		defer b.mu.RUnlock()
+		if e, ok := b.cursor(q.after).next(); ok {
+			q.after = slices.Clone(e.key)
+		}
+	case StartAfterExclusive:
+	}
+	return nil
+}
+
 // listObjects answers a listing of version 1.
 func (c *call) listObjects(b *Bucket) (answer, error) {
 	l, err := c.parseListing(b)
@@ -255,11 +298,18 @@ func (c *call) listObjects(b *Bucket) (answer, error) {
 	}
 	l.token = c.query.Get("marker")
 	l.q.after = []byte(l.token)
+	switch c.cloud.profile.StartAfter {
+	case StartAfterInclusive, StartAfterSkips:
+		if err := c.startAfter(b, &l.q, l.token); err != nil {
+			return answer{}, err
+		}
+	case StartAfterExclusive, StartAfterIgnored, StartAfterRefused:
+	}
 	pg := c.cloud.newPage()
 	c.cleanup = func() { c.cloud.release(pg) }
 	c.fillPage(b, pg, &l)
 	doc := l.enc.append(l.head(pg.doc, c), "Marker", []byte(l.token))
-	if pg.truncated && (len(l.q.delimiter) > 0 || c.cloud.profile.NextMarker || b.unordered()) {
+	if pg.truncated && (len(l.q.delimiter) > 0 || c.cloud.profile.NextMarker || b.order() != ByteOrder) {
 		if next := c.nextPosition(pg, string(pg.last), l.token, " "); next != "" {
 			doc = l.enc.append(doc, "NextMarker", []byte(next))
 		}
@@ -271,6 +321,9 @@ func (c *call) listObjects(b *Bucket) (answer, error) {
 func (c *call) fillPage(b *Bucket, pg *page, l *listing) {
 	if _, ok := c.fault(kindListEndless); ok {
 		l.q.after = nil
+	}
+	if f, ok := c.fault(kindListShort); ok {
+		l.q.max = min(l.q.max, int(f.n))
 	}
 	b.fill(pg, l.q)
 	for _, f := range c.fired {
@@ -291,6 +344,10 @@ func (c *call) fillPage(b *Bucket, pg *page, l *listing) {
 			pg.entries = kept
 		case kindListUnsorted:
 			slices.Reverse(pg.entries)
+		case kindListPause:
+			pg.entries = pg.entries[:0]
+			pg.last = append(pg.last[:0], l.q.after...)
+			pg.more, pg.truncated = true, true
 		case kindListEmpty:
 			pg.entries = pg.entries[:0]
 			pg.last = append(pg.last[:0], l.q.after...)
@@ -311,6 +368,9 @@ func (c *call) fillPage(b *Bucket, pg *page, l *listing) {
 func (c *call) nextPosition(pg *page, right, sent, start string) string {
 	if _, ok := c.fault(kindListNoToken); ok {
 		return ""
+	}
+	if _, ok := c.fault(kindListPause); ok {
+		return c.cloud.freshToken(pg.last)
 	}
 	if _, ok := c.fault(kindListRepeat); ok && sent != "" {
 		return sent

@@ -329,7 +329,7 @@ func TestGeneratedContent(t *testing.T) {
 }
 
 func TestProfilesList(t *testing.T) {
-	keys := []string{"a", "b/1", "b/2", "c", "d", "e", "f", "g"}
+	keys := []string{"a", "b/1", "b/2", "c", "d", "e", "f\uff21", "f\U0001f600"}
 	for _, p := range Profiles() {
 		t.Run(p.Name, func(t *testing.T) {
 			p.MaxKeys = 3
@@ -344,7 +344,7 @@ func TestProfilesList(t *testing.T) {
 			}
 			if p.ListV2 == ListV2Supported {
 				got, _ := c.listAll(bucket, nil)
-				if slices.IsSorted(got) == p.Unordered {
+				if slices.IsSorted(got) != (p.Order == ByteOrder) {
 					t.Errorf("order %q", got)
 				}
 				slices.Sort(got)
@@ -357,7 +357,7 @@ func TestProfilesList(t *testing.T) {
 			} else if doc := c.list(bucket, url.Values{"list-type": {"2"}}); doc.NextContinuationToken != "" || doc.KeyCount != 0 {
 				t.Errorf("version 2 answered: %+v", doc)
 			}
-			if p.Unordered {
+			if p.Order == HashOrder {
 				c.do("GET", bucket, "", "delimiter=/", nil, nil).want(t, 400, "InvalidArgument")
 			}
 			if got := cloud.Bucket("b").Keys(); !slices.Equal(got, keys) {
@@ -373,6 +373,59 @@ func TestProfilesList(t *testing.T) {
 	cloud.CreateBucket("b")
 	c.do("GET", "b", "", "list-type=2", nil, nil).want(t, 501, "NotImplemented")
 }
+
+// TestStartAfter: what stores do with a position, one that is a key and one that is none.
+func TestStartAfter(t *testing.T) {
+	keys := []string{"a", "b", "c", "d", "\uff21", "\U0001f600"}
+	for _, tt := range []struct {
+		mode           StartAfter
+		atKey, between string
+	}{
+		{StartAfterExclusive, "c", "c"}, {StartAfterInclusive, "b", "c"}, {StartAfterIgnored, "a", "a"}, {StartAfterSkips, "c", "d"},
+	} {
+		p := Plain()
+		p.StartAfter, p.MaxKeys = tt.mode, 2
+		cloud, c := start(t, Options{Profile: p})
+		for _, k := range keys {
+			cloud.CreateBucket("b").Put(k, nil, Attrs{})
+		}
+		for after, want := range map[string]string{"b": tt.atKey, "b!": tt.between} {
+			if doc := c.list("b", url.Values{"list-type": {"2"}, "start-after": {after}}); len(doc.Contents) == 0 || doc.Contents[0].Key != want {
+				t.Errorf("mode %d: behind %q got %+v, want %q first", tt.mode, after, doc.Contents, want)
+			}
+		}
+		if got, _ := c.listAll("b", nil); !slices.Equal(got, keys) {
+			t.Errorf("mode %d: tokens lead to %q", tt.mode, got)
+		}
+	}
+	cloud, c := start(t, Options{Profile: Directory()})
+	cloud.CreateBucket("b")
+	c.do("GET", "b", "", "list-type=2&start-after=a", nil, nil).want(t, 400, "InvalidArgument")
+
+	cloud, c = start(t, Options{Profile: UTF16()})
+	for _, k := range append(keys, "d/1", "d/2") {
+		cloud.CreateBucket("b").Put(k, nil, Attrs{})
+	}
+	doc := c.list("b", url.Values{"list-type": {"2"}, "start-after": {"d"}, "delimiter": {"/"}})
+	if len(doc.CommonPrefixes) != 1 || len(doc.Contents) != 2 || doc.Contents[0].Key != "\U0001f600" || doc.Contents[1].Key != "\uff21" {
+		t.Errorf("UTF-16: got %+v", doc)
+	}
+}
+
+// TestPauses: short pages, and empty ones, lead on to all keys.
+func TestPauses(t *testing.T) {
+	cloud, c := start(t, Options{Profile: AWS()})
+	for i := range 40 {
+		cloud.CreateBucket("b").Put(key3(i), nil, Attrs{})
+	}
+	cloud.Faults.Add(Rule{Ops: []Op{ListObjectsV2}, Probability: .4, Fault: EmptyPage()})
+	cloud.Faults.On(ListObjectsV2, ShortPage(3))
+	if got, _ := c.listAll("b", nil); len(got) != 40 || !slices.IsSorted(got) {
+		t.Errorf("got %d keys: %q", len(got), got)
+	}
+}
+
+func key3(i int) string { return fmt.Sprintf("%03d", i) }
 
 // TestManyKeys inserts in random order and lists: neither may be quadratic, which a time limit would have
 // to show; here it is enough that the result is right at a size where a quadratic one would hang.

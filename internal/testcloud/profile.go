@@ -21,6 +21,28 @@ const (
 	ListV2Refused          // 501 NotImplemented
 )
 
+// A KeyOrder is the order in which a store lists real objects.
+type KeyOrder uint8
+
+// The orders. Markers and tokens work in each of them.
+const (
+	ByteOrder  KeyOrder = iota
+	HashOrder           // of a hash of the key, as stores that encrypt or spread keys; delimiters are refused
+	UTF16Order          // of UTF-16 code units, as some gateways in Java or JavaScript
+)
+
+// A StartAfter says what a store does with start-after, and with the marker of version 1.
+type StartAfter uint8
+
+// The answers to start-after.
+const (
+	StartAfterExclusive StartAfter = iota // keys behind it
+	StartAfterInclusive                   // the key itself, too
+	StartAfterIgnored                     // the first page again; version 1 takes markers only
+	StartAfterRefused                     // 400, as S3 directory buckets; version 1 takes markers only
+	StartAfterSkips                       // a position that is no key leads behind the key after it
+)
+
 // A Profile is the personality of a provider as data. Take one of the constructors and change fields where
 // a test needs it; the sizes are bytes.
 type Profile struct {
@@ -31,7 +53,8 @@ type Profile struct {
 	ListV2          ListV2
 	LocationElement string   // root of ?location: LocationConstraint (AWS) or Location (OBS)
 	VirtualHostOnly bool     // path style is refused
-	Unordered       bool     // real objects are listed in the order of a hash; delimiters are refused
+	Order           KeyOrder // of listings of real objects
+	StartAfter      StartAfter
 	PlainListing    bool     // encoding-type=url is ignored
 	NextMarker      bool     // version 1 lists say NextMarker without a delimiter too
 	ListMillis      bool     // listings show Last-Modified with milliseconds, not only whole seconds
@@ -105,7 +128,23 @@ func OSS() Profile {
 func Unordered() Profile {
 	p := Plain()
 	p.Name = "unordered"
-	p.Unordered = true
+	p.Order = HashOrder
+	return p
+}
+
+// Directory is an S3 directory bucket: no order, and only continuation tokens lead on.
+func Directory() Profile {
+	p := Unordered()
+	p.Name = "directory"
+	p.StartAfter = StartAfterRefused
+	return p
+}
+
+// UTF16 is a store that sorts keys as UTF-16, so that characters beyond U+FFFF come before U+E000.
+func UTF16() Profile {
+	p := Plain()
+	p.Name = "utf-16"
+	p.Order = UTF16Order
 	return p
 }
 
@@ -137,5 +176,5 @@ func Clone() Profile {
 
 // Profiles returns all personalities, AWS first.
 func Profiles() []Profile {
-	return []Profile{AWS(), OBS(), Plain(), OpaqueETag(), OSS(), Unordered(), V1Only(), FewParts(), Clone()}
+	return []Profile{AWS(), OBS(), Plain(), OpaqueETag(), OSS(), Unordered(), Directory(), UTF16(), V1Only(), FewParts(), Clone()}
 }

@@ -32,7 +32,11 @@ func (b *Bucket) List(ctx context.Context, opts storage.ListOptions) (storage.Pa
 	if b.quirks.list == listV1 {
 		next = raw.nextMarker
 	}
-	return checkPage(storage.Page{Objects: raw.objects, Truncated: raw.truncated, Next: next}, opts)
+	page := storage.Page{Objects: raw.objects, Truncated: raw.truncated, Next: next}
+	if opts.AnyOrder {
+		return b.checkUnordered(page, opts)
+	}
+	return checkPage(page, opts)
 }
 
 func (b *Bucket) listQuery(opts storage.ListOptions) query {
@@ -73,7 +77,7 @@ func checkPage(p storage.Page, opts storage.ListOptions) (storage.Page, error) {
 	for i := range p.Objects {
 		key := p.Objects[i].Key
 		if key <= last {
-			return storage.Page{}, pageError(codeListing, key, "the keys are not in ascending order")
+			return storage.Page{}, disorder(key)
 		}
 		if !strings.HasPrefix(key, opts.Prefix) {
 			return storage.Page{}, pageError(codeListing, key, "the key does not start with the prefix asked for")
@@ -87,6 +91,33 @@ func checkPage(p storage.Page, opts storage.ListOptions) (storage.Page, error) {
 		p.Next = ""
 	}
 	return p, nil
+}
+
+// checkUnordered makes sure of a page in any order that its keys are within the prefix and that there is a way on when
+// more follows. Version 1 goes on behind the last key where the store does not say.
+func (b *Bucket) checkUnordered(p storage.Page, opts storage.ListOptions) (storage.Page, error) {
+	for i := range p.Objects {
+		if key := p.Objects[i].Key; !strings.HasPrefix(key, opts.Prefix) {
+			return storage.Page{}, pageError(codeListing, key, "the key does not start with the prefix asked for")
+		}
+	}
+	switch {
+	case !p.Truncated:
+		p.Next = ""
+	case p.Next == "" && b.quirks.list == listV1 && len(p.Objects) > 0:
+		p.Next = p.Objects[len(p.Objects)-1].Key
+	}
+	if p.Truncated && (p.Next == "" || p.Next == opts.Token) {
+		return storage.Page{}, pageError(codeListingLoop, opts.Prefix, "a page says that more keys follow but not where")
+	}
+	return p, nil
+}
+
+// disorder is the error of a page whose keys do not ascend.
+func disorder(key string) error {
+	return &oms.Error{
+		Op: "list objects", Key: key, Kind: oms.Listing, Code: codeListing, Msg: "the keys are not in ascending order", Err: storage.ErrOrder,
+	}
 }
 
 func pageError(code, key, msg string) error {
