@@ -332,10 +332,11 @@ func (db *DB) DropSyncLists(ctx context.Context, number int64, kind oms.SyncList
 	return err
 }
 
-// SyncUploads returns the open uploads of the task with their proved parts in order.
-func (db *DB) SyncUploads(ctx context.Context, number int64) (list []oms.Upload, err error) {
+// SyncUploads returns the open uploads of the task with their proved parts in order, those of names that wait and
+// those of names that do not, which nobody will complete.
+func (db *DB) SyncUploads(ctx context.Context, number int64) (waiting, orphans []oms.Upload, err error) {
 	err = db.read(ctx, "read uploads", func(tx *sql.Tx) error {
-		list, err = query(ctx, tx, scanUpload, `SELECT sync_number, object_key, upload_id, part_size, size, etag FROM sync_uploads
+		list, err := query(ctx, tx, scanUpload, `SELECT sync_number, object_key, upload_id, part_size, size, etag FROM sync_uploads
 WHERE sync_number = $1 ORDER BY object_key, upload_id`, number)
 		if err != nil {
 			return err
@@ -353,9 +354,21 @@ WHERE sync_number = $1 ORDER BY object_key, upload_id, part_number`, number)
 			u := byRef[p.Upload] // the foreign key and the one snapshot ensure that it is there
 			u.Parts = append(u.Parts, p.Part)
 		}
+		for _, u := range list {
+			var n int
+			err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM sync_events WHERE sync_number = $1 AND object_key = $2", number, blob(u.Key)).Scan(&n)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				waiting = append(waiting, u)
+			} else {
+				orphans = append(orphans, u)
+			}
+		}
 		return nil
 	})
-	return list, err
+	return waiting, orphans, err
 }
 
 func scanSyncEvent(s scanner) (e oms.SyncEvent, err error) {

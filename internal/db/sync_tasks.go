@@ -177,13 +177,14 @@ func (db *DB) ClaimSync(ctx context.Context, owner string, number, generation in
 	}
 	lease = oms.SyncLease{Number: number, Owner: owner}
 	err = db.write(ctx, "claim synchronization task", func(tx *sql.Tx) error {
-		list, err := query(ctx, tx, scanInt64, `UPDATE sync_tasks SET owner = $1, token = token + 1, commits = 0
+		scan := func(s scanner) (struct{}, error) { return struct{}{}, s.Scan(&lease.Token, &lease.Since) }
+		list, err := query(ctx, tx, scan, `UPDATE sync_tasks SET owner = $1, token = token + 1, commits = 0
 WHERE number = $2 AND generation = $3 AND status = $4 AND (owner IN ('', $1) OR owner NOT IN (SELECT owner FROM workers))
-RETURNING token`, owner, number, generation, oms.SyncRunning)
+RETURNING token, last_seq`, owner, number, generation, oms.SyncRunning)
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		lease.Token, held = list[0], true
+		held = true
 		return registerWorker(ctx, tx, owner, micros(db.now()))
 	})
 	return lease, held && err == nil, err

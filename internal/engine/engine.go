@@ -21,6 +21,7 @@ type Options struct {
 	Resources *transfer.Resources // shared by all jobs; nil means transfer.NewResources(0, 0)
 	Transfer  transfer.Options    // for every job; its Logger is set by the engine when nil
 	Quota     oms.Quota           // of each project
+	Groups    oms.GroupLimits     // of each project
 	Zone      *time.Location      // of bandwidth windows and of times in lists; nil means UTC
 	Logger    *slog.Logger        // nil discards
 	Clock     func() time.Time    // nil means time.Now
@@ -37,7 +38,9 @@ type Engine struct {
 	newJob  func(transfer.Plan, transfer.Journal) mover
 	commits *committer
 	trouble *trouble
+	syncs   *syncer
 	wakes   chan struct{}
+	groups  *groupRuns
 
 	mu     sync.Mutex
 	runs   map[int64]*run
@@ -100,11 +103,13 @@ func New(opts Options) (*Engine, error) {
 		trouble: &trouble{log: opts.Logger},
 		wakes:   make(chan struct{}, 1),
 		runs:    make(map[int64]*run),
+		groups:  newGroupRuns(),
 	}
 	e.newJob = func(p transfer.Plan, j transfer.Journal) mover {
 		return transfer.New(p, j, opts.Resources, opts.Transfer)
 	}
 	e.commits = newCommitter(opts.Store, opts.Owner, e.trouble)
+	e.syncs = newSyncer(e)
 	return e, nil
 }
 
@@ -123,8 +128,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	helpers.Go(func() { e.commits.run(life) })
 	helpers.Go(func() { e.sampleLoop(life) })
 	helpers.Go(func() { e.beat(life) })
+	var syncs sync.WaitGroup
+	syncs.Go(func() { e.syncs.run(ctx) })
 	e.schedule(ctx, life)
 	err := e.shutDown(life)
+	syncs.Wait() // they began to wind down when ctx ended
 	end()
 	helpers.Wait()
 	return err

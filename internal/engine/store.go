@@ -10,6 +10,8 @@ import (
 // Store is what the engine keeps durably; package db implements it. Methods that change something return after
 // the change is committed and synced (rule P6). Unknown and foreign tasks are oms.NotFound with OMS.1009.
 type Store interface {
+	SyncStore
+
 	// CreateTask stores a new task with its sealed credentials (made by seal for the id that the store chose) and
 	// returns it with ID and times filled. Quotas give OMS.0077 and OMS.1021.
 	CreateTask(ctx context.Context, t oms.Task, quota oms.Quota, seal func(id int64) (map[string][]byte, error)) (oms.Task, error)
@@ -55,6 +57,8 @@ type Store interface {
 	Heartbeat(ctx context.Context, owner string, dead time.Duration) error
 	// RemoveWorker frees what the worker holds and forgets it.
 	RemoveWorker(ctx context.Context, owner string) error
+
+	GroupStore
 }
 
 // Sealer seals and opens credentials; package seal implements it.

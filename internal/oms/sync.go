@@ -92,6 +92,8 @@ type SyncLease struct {
 	Number int64
 	Owner  string
 	Token  int64
+	// Since is the Pos up to which events waited when the lease began: they may have been applied in part before.
+	Since int64
 }
 
 // SyncEvent is an object name that waits to be applied. Events of one name that arrive before it is taken up are one.
