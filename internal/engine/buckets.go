@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openoms/openoms/internal/cdnsign"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -26,12 +27,16 @@ type destination interface {
 	storage.Multiparter
 }
 
-// openSource opens the source bucket of the task.
+// openSource opens the source bucket of the task, behind its CDN host if it names one.
 func (e *Engine) openSource(ctx context.Context, spec oms.TaskSpec, keys oms.Credentials) (storage.Reader, error) {
-	src, err := e.opts.Opener.Open(ctx, storage.Bucket{
+	b := storage.Bucket{
 		CloudType: spec.Src.CloudType, Endpoint: spec.Src.Endpoint, Name: sourceBucket(spec.Src), Credentials: keys,
 		RequesterPays: spec.RequesterPays,
-	})
+	}
+	if spec.CDN != nil {
+		b.CDN = &storage.CDN{CDN: *spec.CDN, Key: keys.CDNKey}
+	}
+	src, err := e.opts.Opener.Open(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("open source bucket: %w", err)
 	}
@@ -65,8 +70,8 @@ func sourceBucket(n oms.SourceNode) string {
 	return n.Bucket
 }
 
-// checkBuckets returns nil when both buckets can be reached with the keys: OMS.1014 for the source, OMS.1020 for
-// the destination.
+// checkBuckets returns nil when both buckets can be reached with the keys: OMS.1014 for the source, OMS.0081 for its
+// CDN host, OMS.1020 for the destination.
 func (e *Engine) checkBuckets(ctx context.Context, spec oms.TaskSpec, keys oms.TaskCredentials) error {
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
@@ -74,10 +79,14 @@ func (e *Engine) checkBuckets(ctx context.Context, spec oms.TaskSpec, keys oms.T
 	var both sync.WaitGroup
 	both.Go(func() {
 		src, err := e.openSource(ctx, spec, keys.Src)
+		var first storage.Page
 		if err == nil {
-			_, err = src.List(ctx, storage.ListOptions{Prefix: firstSelected(spec), Limit: 1})
+			first, err = src.List(ctx, storage.ListOptions{Prefix: firstSelected(spec), Limit: 1})
 		}
 		srcErr = unreachable(err, "OMS.1014", "source")
+		if err == nil {
+			srcErr = checkCDN(ctx, src, first)
+		}
 	})
 	both.Go(func() {
 		dst, err := e.openDestination(ctx, spec, keys.Dst)
@@ -91,6 +100,34 @@ func (e *Engine) checkBuckets(ctx context.Context, spec oms.TaskSpec, keys oms.T
 		return srcErr
 	}
 	return dstErr
+}
+
+// checkCDN returns nil when the CDN host of the source, if there is one, serves the first object (OMS.0081). Without
+// an object nothing can be said about the host. An archived object cannot be read in any case.
+func checkCDN(ctx context.Context, src storage.Reader, first storage.Page) error {
+	prober, ok := src.(storage.CDNProber)
+	if !ok || len(first.Objects) == 0 {
+		return nil
+	}
+	probe, err := prober.ProbeCDN(ctx, first.Objects[0].Key)
+	if err != nil {
+		return unreachable(err, "OMS.1014", "source")
+	}
+	if probe.Served || !probe.InBucket || oms.KindOf(probe.Refusal) == oms.Archived {
+		return nil
+	}
+	return &oms.Error{
+		Op: "check CDN host", Kind: oms.Invalid, Code: "OMS.0081", Err: probe.Refusal,
+		Msg: "the CDN host does not serve the objects of the source bucket: check domain, authentication type and key",
+	}
+}
+
+// checkCDNKey refuses to start a task without the key that its CDN host needs (OMS.1032): keys are not kept.
+func checkCDNKey(spec oms.TaskSpec, keys oms.TaskCredentials) error {
+	if spec.CDN != nil && cdnsign.Method(spec.CDN.AuthenticationType).NeedsKey() && keys.Src.CDNKey.IsZero() {
+		return oms.Errorf(oms.Invalid, "OMS.1032", "the CDN host of the task needs its key: give source_cdn_authentication_key")
+	}
+	return nil
 }
 
 // firstSelected is a prefix that the source keys must be able to list.

@@ -19,6 +19,7 @@ type sealedKeys struct {
 	AK    string `json:"ak,omitempty"`
 	SK    string `json:"sk,omitempty"`
 	Token string `json:"token,omitempty"`
+	CDN   string `json:"cdn,omitempty"`
 }
 
 // aad binds a seal to its place, so that it opens nowhere else (rule S4).
@@ -26,15 +27,30 @@ func aad(project string, id int64, field string) string {
 	return project + "|" + strconv.FormatInt(id, 10) + "|" + field + "|v1"
 }
 
+// place returns what binds the seal of a field.
+type place func(field string) string
+
+// ofTask is the place of a task's credentials.
+func ofTask(project string, id int64) place {
+	return func(field string) string { return aad(project, id, field) }
+}
+
 // sealAll returns the sealed credentials of the task by field.
 func sealAll(s Sealer, project string, id int64, keys oms.TaskCredentials) (map[string][]byte, error) {
+	return sealAt(s, ofTask(project, id), keys)
+}
+
+// sealAt returns the credentials sealed for a place, by field.
+func sealAt(s Sealer, at place, keys oms.TaskCredentials) (map[string][]byte, error) {
 	sealed := make(map[string][]byte, 2)
 	for field, c := range map[string]oms.Credentials{fieldSrc: keys.Src, fieldDst: keys.Dst} {
-		text, err := json.Marshal(sealedKeys{AK: c.AccessKey, SK: c.SecretKey.Reveal(), Token: c.SecurityToken.Reveal()})
+		text, err := json.Marshal(sealedKeys{
+			AK: c.AccessKey, SK: c.SecretKey.Reveal(), Token: c.SecurityToken.Reveal(), CDN: c.CDNKey.Reveal(),
+		})
 		if err != nil {
 			return nil, fmt.Errorf("encode %s credentials: %w", field, err)
 		}
-		sealed[field], err = s.Seal(text, aad(project, id, field))
+		sealed[field], err = s.Seal(text, at(field))
 		if err != nil {
 			return nil, fmt.Errorf("seal %s credentials: %w", field, err)
 		}
@@ -44,23 +60,28 @@ func sealAll(s Sealer, project string, id int64, keys oms.TaskCredentials) (map[
 
 // unseal opens what sealAll returned. Errors are oms.Denied of the side whose keys cannot be had.
 func unseal(s Sealer, project string, id int64, sealed map[string][]byte) (oms.TaskCredentials, error) {
-	src, err := unsealOne(s, project, id, fieldSrc, sealed)
+	return unsealAt(s, ofTask(project, id), sealed)
+}
+
+// unsealAt opens what sealAt returned for the place.
+func unsealAt(s Sealer, at place, sealed map[string][]byte) (oms.TaskCredentials, error) {
+	src, err := unsealOne(s, at, fieldSrc, sealed)
 	if err != nil {
 		return oms.TaskCredentials{}, &keysGone{side: oms.Source, err: err}
 	}
-	dst, err := unsealOne(s, project, id, fieldDst, sealed)
+	dst, err := unsealOne(s, at, fieldDst, sealed)
 	if err != nil {
 		return oms.TaskCredentials{}, &keysGone{side: oms.Destination, err: err}
 	}
 	return oms.TaskCredentials{Src: src, Dst: dst}, nil
 }
 
-func unsealOne(s Sealer, project string, id int64, field string, sealed map[string][]byte) (oms.Credentials, error) {
+func unsealOne(s Sealer, at place, field string, sealed map[string][]byte) (oms.Credentials, error) {
 	box, ok := sealed[field]
 	if !ok {
 		return oms.Credentials{}, oms.Errorf(oms.NotFound, "", "no %s credentials are stored", field)
 	}
-	text, err := s.Open(box, aad(project, id, field))
+	text, err := s.Open(box, at(field))
 	if err != nil {
 		return oms.Credentials{}, fmt.Errorf("open %s credentials: %w", field, err)
 	}
@@ -69,7 +90,9 @@ func unsealOne(s Sealer, project string, id int64, field string, sealed map[stri
 		// The cause may quote the text, which is a secret.
 		return oms.Credentials{}, oms.Errorf(oms.Corrupt, "", "%s credentials are damaged", field)
 	}
-	return oms.Credentials{AccessKey: k.AK, SecretKey: oms.NewSecret(k.SK), SecurityToken: oms.NewSecret(k.Token)}, nil
+	return oms.Credentials{
+		AccessKey: k.AK, SecretKey: oms.NewSecret(k.SK), SecurityToken: oms.NewSecret(k.Token), CDNKey: oms.NewSecret(k.CDN),
+	}, nil
 }
 
 // keysGone says that a task has no usable keys any more.

@@ -17,7 +17,7 @@ func TestSealedCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := oms.TaskCredentials{
-		Src: oms.Credentials{AccessKey: "AK1", SecretKey: oms.NewSecret("one"), SecurityToken: oms.NewSecret("token")},
+		Src: oms.Credentials{AccessKey: "AK1", SecretKey: oms.NewSecret("one"), SecurityToken: oms.NewSecret("token"), CDNKey: oms.NewSecret("cdn")},
 		Dst: oms.Credentials{AccessKey: "AK2", SecretKey: oms.NewSecret("two")},
 	}
 	sealed, err := sealAll(s, "p", 17, keys)

@@ -80,6 +80,9 @@ func (e *Engine) Start(ctx context.Context, project string, id int64, req oms.St
 	if err != nil {
 		return err
 	}
+	if err := checkCDNKey(t.Spec, req.Credentials); err != nil {
+		return err
+	}
 	fresh := false
 	if t.Status == oms.StatusFailed && !req.FailedOnly {
 		rs, err := e.store.Ranges(ctx, id)

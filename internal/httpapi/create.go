@@ -40,6 +40,9 @@ func (s *service) decodeCreate(body []byte) (oms.TaskSpec, oms.TaskCredentials, 
 	spec.Src = sourceNode(src)
 	spec.Dst = destinationNode(dst)
 	keys := oms.TaskCredentials{Src: credentials(src, ""), Dst: credentials(dst, "")}
+	if f.has("source_cdn") {
+		spec.CDN, keys.Src.CDNKey = sourceCDN(f.object("source_cdn"))
+	}
 	options(f, &spec)
 	namesFit(f, spec)
 	s.resolve(f, &spec)
@@ -193,10 +196,6 @@ func options(f fields, spec *oms.TaskSpec) {
 	}
 	spec.Priority = choice(f, "task_priority", oms.PriorityMedium, oms.PriorityHigh, oms.PriorityMedium, oms.PriorityLow)
 	// What is not supported is refused last, so that mistakes are named first.
-	if f.has("source_cdn") {
-		sourceCDN(f.object("source_cdn"))
-		f.unsupported("source_cdn")
-	}
 	if restore {
 		f.unsupported("enable_restore")
 	}
@@ -211,22 +210,6 @@ func description(f fields) string {
 		f.refuse("OMS.0078", "The description contains one of the characters %s.", forbiddenInDescription)
 	}
 	return f.line("description", maxText)
-}
-
-// sourceCDN checks source_cdn (OMS v2, 3.4), so that a mistake is named before the whole feature is refused.
-func sourceCDN(f fields) {
-	f.word("domain", maxText)
-	f.require("protocol")
-	choice(f, "protocol", "", "http", "https")
-	f.require("authentication_type")
-	kind := choice(f, "authentication_type", "", "NONE", "QINIU_PRIVATE_AUTHENTICATION", "ALIYUN_OSS_A", "ALIYUN_OSS_B",
-		"ALIYUN_OSS_C", "KSYUN_PRIVATE_AUTHENTICATION", "AZURE_SAS_TOKEN", "TENCENT_COS_A", "TENCENT_COS_B",
-		"TENCENT_COS_C", "TENCENT_COS_D")
-	keyless := kind == "NONE" || kind == "QINIU_PRIVATE_AUTHENTICATION" || kind == "KSYUN_PRIVATE_AUTHENTICATION"
-	if f.text("authentication_key", maxCDNKey) == "" && !keyless {
-		f.refuse("OMS.1032", "The field %sauthentication_key is mandatory for this authentication type.", f.path)
-	}
-	plainSecrets(f, "")
 }
 
 // smnConfig reads smn_config (OMS v2, 3.3).

@@ -237,7 +237,7 @@ func TestSecretsStayInside(t *testing.T) {
 	for _, e := range h.audit.entries {
 		fmt.Fprintf(&out, "%+v", e)
 	}
-	out.WriteString(h.logs.String() + fmt.Sprintf("%+v %#v", h.tasks.keys.Src.SecretKey, h.tasks.keys.Dst.SecretKey))
+	out.WriteString(h.logs.String() + fmt.Sprintf("%+v %#v", h.tasks.keys.Src.SecretKey, h.tasks.keys.Dst.SecretKey) + fmt.Sprintf("%+v", h.tasks.keys.Src.CDNKey))
 	if strings.Contains(out.String(), canary) {
 		t.Error("a secret was shown")
 	}

@@ -114,10 +114,7 @@ func decodeStart(body []byte) (oms.StartRequest, error) {
 		FailedOnly:  f.truth("migrate_failed_object"),
 	}
 	otherCredentials(f)
-	if f.text("source_cdn_authentication_key", maxCDNKey) != "" {
-		f.unsupported("source_cdn_authentication_key")
-	}
-	plainSecrets(f, "source_cdn_")
+	req.Credentials.Src.CDNKey = cdnKey(f, "source_cdn_")
 	return req, *f.err
 }
 

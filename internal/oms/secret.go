@@ -38,6 +38,7 @@ type Credentials struct {
 	AccessKey     string // AK; an identifier, but not shown either
 	SecretKey     Secret
 	SecurityToken Secret // with temporary keys
+	CDNKey        Secret // signs the URLs of the source's CDN host; opens nothing by itself
 }
 
 // IsZero reports whether no key was given.
@@ -48,5 +49,4 @@ func (c Credentials) IsZero() bool {
 // TaskCredentials are the keys of both sides of a task.
 type TaskCredentials struct {
 	Src, Dst Credentials
-	CDNKey   Secret // signs the URLs of the source's CDN host; zero where none is needed
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/openoms/openoms/internal/egress"
 	"github.com/openoms/openoms/internal/engine"
 	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage/cdn"
 	"github.com/openoms/openoms/internal/storage/s3"
 	"github.com/openoms/openoms/internal/transfer"
 )
@@ -49,11 +50,13 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		concurrency = defaultConcurrency
 	}
 	transport := s3.NewTransport(s3.TransportOptions{Dial: guard.DialContext, IdlePerHost: 2*concurrency + 16})
+	buckets := s3.NewOpener(s3.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
+	opener := cdn.NewOpener(buckets, cdn.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
 	e, err := engine.New(engine.Options{
 		Owner:     newOwner(),
 		Store:     opts.store,
 		Sealer:    opts.store.sealer,
-		Opener:    s3.NewOpener(s3.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent}),
+		Opener:    opener,
 		Resources: transfer.NewResources(concurrency, 0),
 		Transfer:  transfer.Options{Workers: concurrency},
 		Quota:     opts.quota,
