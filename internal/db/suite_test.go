@@ -55,6 +55,7 @@ func testSuite(t *testing.T, open opener) {
 		{"tokens", testTokens},
 		{"signatures", testSignatures},
 		{"audit", testAudit},
+		{"operating points", testOperatingPoints},
 		{"listing hints", testListingHints},
 		{"cancelled", testCancelled},
 		{"readers beside a writer", testReadersBesideWriter},
