@@ -3,6 +3,9 @@ package db
 import (
 	"context"
 	"database/sql"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/openoms/openoms/internal/oms"
 )
@@ -76,8 +79,9 @@ func (db *DB) CommitSplit(ctx context.Context, c oms.SplitCommit, seal func(id i
 				return err
 			}
 		}
+		named := db.now()
 		for _, p := range c.Pieces {
-			if err := db.createGroupTask(ctx, tx, g.Task(p), seal); err != nil {
+			if named, err = db.createGroupTask(ctx, tx, g.Task(p), named, seal); err != nil {
 				return err
 			}
 		}
@@ -91,24 +95,29 @@ func (db *DB) CommitSplit(ctx context.Context, c oms.SplitCommit, seal func(id i
 	})
 }
 
-// createGroupTask stores a task that the split of its group made. Quotas of tasks do not count it.
-func (db *DB) createGroupTask(ctx context.Context, tx *sql.Tx, t oms.Task, seal func(id int64) (map[string][]byte, error)) (err error) {
+// createGroupTask stores a task that the split of its group made, with a name that tells an instant not before named;
+// it returns an instant for the next. Quotas of tasks do not count it.
+func (db *DB) createGroupTask(ctx context.Context, tx *sql.Tx, t oms.Task, named time.Time, seal func(id int64) (map[string][]byte, error)) (next time.Time, err error) {
 	now := db.now()
 	if t.ID, err = nextTaskID(ctx, tx, now); err != nil {
-		return err
+		return named, err
 	}
-	if t.Name, err = freeName(ctx, tx, t, now); err != nil {
-		return err
+	if t.Name, err = freeName(ctx, tx, t, named); err != nil {
+		return named, err
+	}
+	ms, err := strconv.ParseInt(t.Name[strings.LastIndexByte(t.Name, '-')+1:], 10, 64)
+	if err != nil {
+		return named, err
 	}
 	t.CreatedAt, t.UpdatedAt, t.QueuedAt = now, now, now
 	if err := insertTask(ctx, tx, t); err != nil {
-		return err
+		return named, err
 	}
 	sealed, err := seal(t.ID)
 	if err != nil {
-		return callerError{err}
+		return named, callerError{err}
 	}
-	return insertCredentials(ctx, tx, t.ID, sealed)
+	return time.UnixMilli(ms + 1), insertCredentials(ctx, tx, t.ID, sealed)
 }
 
 // freeDeadGroups frees the groups of workers that are not known any more.

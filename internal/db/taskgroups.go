@@ -12,7 +12,7 @@ import (
 )
 
 // selectGroups reads groups without what is summed over their tasks; a WHERE clause on g follows.
-const selectGroups = `SELECT g.id, g.project_id, g.spec, g.status, g.generation, g.failed_only, g.error_code, g.error_message,
+const selectGroups = `SELECT g.id, g.project_id, g.spec, g.status, g.generation, g.restart, g.error_code, g.error_message,
     g.split_over, g.split_step, g.owner, g.restart_from, g.restart_to, g.gone, g.created_at, g.updated_at, g.started_at, g.run_for
 FROM task_groups g `
 
@@ -256,7 +256,7 @@ func insertGroup(ctx context.Context, tx *sql.Tx, g oms.Group) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO task_groups (id, project_id, created_at, gone, owner, spec, status, generation, failed_only,
+	_, err = tx.ExecContext(ctx, `INSERT INTO task_groups (id, project_id, created_at, gone, owner, spec, status, generation, restart,
     error_code, error_message, split_over, split_step, restart_from, restart_to, updated_at, started_at, run_for)
 VALUES ($1, $2, $3, $4, '', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		append([]any{g.ID, g.ProjectID, micros(g.CreatedAt), string(gone)}, row...)...)
@@ -268,7 +268,7 @@ func updateGroup(ctx context.Context, tx *sql.Tx, id string, g oms.Group) error 
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE task_groups SET spec = $2, status = $3, generation = $4, failed_only = $5, error_code = $6,
+	_, err = tx.ExecContext(ctx, `UPDATE task_groups SET spec = $2, status = $3, generation = $4, restart = $5, error_code = $6,
     error_message = $7, split_over = $8, split_step = $9, restart_from = $10, restart_to = $11, updated_at = $12, started_at = $13, run_for = $14
 WHERE id = $1`, append([]any{id}, row...)...)
 	return err
@@ -285,7 +285,7 @@ func groupRow(g oms.Group) ([]any, error) {
 		code, message = g.Error.Code, g.Error.Message
 	}
 	return []any{
-		spec, g.Status, g.Generation, g.FailedOnly, code, message, g.SplitOver, g.SplitStep, g.RestartFrom, g.RestartTo,
+		spec, g.Status, g.Generation, g.Restart, code, message, g.SplitOver, g.SplitStep, g.RestartFrom, g.RestartTo,
 		micros(g.UpdatedAt), micros(g.StartedAt), int64(g.RunFor),
 	}, nil
 }
@@ -297,7 +297,7 @@ func scanGroup(s scanner) (oms.Group, error) {
 		code, message             sql.NullString
 		created, updated, started int64
 	)
-	err := s.Scan(&g.ID, &g.ProjectID, &spec, &g.Status, &g.Generation, &g.FailedOnly, &code, &message, &g.SplitOver,
+	err := s.Scan(&g.ID, &g.ProjectID, &spec, &g.Status, &g.Generation, &g.Restart, &code, &message, &g.SplitOver,
 		&g.SplitStep, &g.Owner, &g.RestartFrom, &g.RestartTo, &gone, &created, &updated, &started, &g.RunFor)
 	if err != nil {
 		return oms.Group{}, err

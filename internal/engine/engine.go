@@ -128,10 +128,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	helpers.Go(func() { e.commits.run(life) })
 	helpers.Go(func() { e.sampleLoop(life) })
 	helpers.Go(func() { e.beat(life) })
+	driven := make(chan struct{})
+	helpers.Go(func() {
+		defer close(driven)
+		e.driveGroups(ctx, life)
+	})
 	var syncs sync.WaitGroup
 	syncs.Go(func() { e.syncs.run(ctx) })
 	e.schedule(ctx, life)
-	err := e.shutDown(life)
+	err := errors.Join(e.shutDown(life), e.awaitGroups(driven))
 	syncs.Wait() // they began to wind down when ctx ended
 	end()
 	helpers.Wait()

@@ -54,11 +54,27 @@ func (r *run) addProgress(t *oms.Task) {
 	r.observe()
 	r.addKnown(t)
 	t.EndedAt = r.endedAt
-	if n := len(r.samples); n > 1 {
-		if span := r.samples[n-1].at.Sub(r.samples[0].at); span > 0 {
-			t.Speed = int64(float64(r.samples[n-1].moved-r.samples[0].moved) / span.Seconds())
-		}
+	t.Speed = r.pace()
+}
+
+// speed returns what the run moves now, in bytes per second.
+func (r *run) speed() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pace()
+}
+
+// pace is speed for callers that hold mu.
+func (r *run) pace() int64 {
+	n := len(r.samples)
+	if n < 2 {
+		return 0
 	}
+	span := r.samples[n-1].at.Sub(r.samples[0].at)
+	if span <= 0 {
+		return 0
+	}
+	return int64(float64(r.samples[n-1].moved-r.samples[0].moved) / span.Seconds())
 }
 
 // addKnown fills Found, PartialBytes and QueryOver. None of them goes back, whether it is shown or stored, as long as

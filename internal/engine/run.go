@@ -22,6 +22,7 @@ const maxFutile = 3
 // run is one task being worked on in this process.
 type run struct {
 	id         int64
+	group      string // "" for a task of its own
 	generation int64
 	cancel     context.CancelCauseFunc
 	done       chan struct{} // closed when nothing of the run is left
@@ -57,7 +58,7 @@ func (e *Engine) launch(life context.Context, t oms.Task) {
 // newRun returns the run of a task as it is stored.
 func newRun(t oms.Task, cancel context.CancelCauseFunc) *run {
 	return &run{
-		id: t.ID, generation: t.Generation, cancel: cancel, done: make(chan struct{}),
+		id: t.ID, group: t.GroupID, generation: t.Generation, cancel: cancel, done: make(chan struct{}),
 		status: t.Status, windows: t.Spec.Bandwidth, failuresOnly: t.FailedOnly,
 		found: t.Found, foundBytes: t.FoundBytes, shown: doneBytes(t.Counters) + t.PartialBytes,
 	}
@@ -77,6 +78,9 @@ func (e *Engine) leave(r *run) {
 	delete(e.runs, r.id)
 	e.mu.Unlock()
 	close(r.done)
+	if r.group != "" {
+		e.wakeGroups() // it may have been the last one
+	}
 }
 
 // forget ends the time of a run in this process.

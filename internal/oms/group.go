@@ -76,14 +76,14 @@ type Group struct {
 
 	Status     GroupStatus
 	Generation int64 // grows with every start and retry
-	FailedOnly bool  // this run retries only what failed
 	Error      *ErrorReason
 
 	SplitOver bool   // all tasks exist
 	SplitStep int64  // number of split commits so far
 	Owner     string // process that splits it; "" none. Filled by the store.
 
-	// Tasks with RestartFrom < id <= RestartTo are still to be started by this run.
+	// Tasks with RestartFrom < id <= RestartTo are still to be looked at by this run; it starts those that Restart names.
+	Restart                RestartMode
 	RestartFrom, RestartTo int64
 
 	LastTask   int64       // highest id of its tasks, 0 for none; filled by the store
@@ -100,6 +100,16 @@ type Group struct {
 
 	Speed int64 // bytes per second that its tasks move now; filled by the engine
 }
+
+// RestartMode says which of its tasks a run of a group starts.
+type RestartMode string
+
+// The modes; "" starts none.
+const (
+	RestartPaused RestartMode = "paused" // those that are paused go on
+	RestartFailed RestartMode = "failed" // and what failed is tried again
+	RestartAll    RestartMode = "all"    // and all others run over everything again
+)
 
 // TaskCounts are tasks by state. Retrying and pausing tasks count as running.
 type TaskCounts struct {
@@ -192,9 +202,9 @@ func (e GroupEventType) String() string {
 
 // GroupEvent is applied to a group by Group.Apply.
 type GroupEvent struct {
-	Type       GroupEventType
-	FailedOnly bool         // GroupEventRetry: only what failed
-	Reason     *ErrorReason // GroupEventSplitFailed, GroupEventFailed: required
+	Type    GroupEventType
+	Restart RestartMode  // GroupEventRetry: required
+	Reason  *ErrorReason // GroupEventSplitFailed, GroupEventFailed: required
 }
 
 // Apply returns the group as it is after ev at the instant now. It does no I/O and reads no clock. An event that the
@@ -216,9 +226,13 @@ func (g Group) Apply(ev GroupEvent, now time.Time) (Group, error) {
 	case GroupEventStart, GroupEventRetry:
 		g.Generation++
 		g.Error, g.StartedAt = nil, now
+		switch {
+		case ev.Type == GroupEventRetry:
+			g.Restart = ev.Restart
+		case !g.Restarting(): // a retry that was paused before it had reached all tasks begins again
+			g.Restart = RestartPaused
+		}
 		g.RestartFrom, g.RestartTo = 0, g.LastTask
-		// A paused retry goes on as what it was.
-		g.FailedOnly = ev.FailedOnly || ev.Type == GroupEventStart && g.FailedOnly
 	case GroupEventSplitFailed, GroupEventFailed:
 		g.Error = ev.Reason
 	case GroupEventSplit:

@@ -5,13 +5,13 @@ CREATE TABLE task_groups (
     spec          TEXT     NOT NULL, -- JSON
     status        SMALLINT NOT NULL,
     generation    BIGINT   NOT NULL,
-    failed_only   BOOLEAN  NOT NULL,
+    restart       TEXT     NOT NULL, -- which tasks this run starts
     error_code    TEXT,              -- null: no error
     error_message TEXT,
     split_over    BOOLEAN  NOT NULL,
     split_step    BIGINT   NOT NULL, -- commits of the split so far
     owner         TEXT     NOT NULL, -- process that splits; empty: none
-    restart_from  BIGINT   NOT NULL, -- tasks with greater ids, up to restart_to, are still to be started
+    restart_from  BIGINT   NOT NULL, -- tasks with greater ids, up to restart_to, are still to be looked at
     restart_to    BIGINT   NOT NULL,
     gone          TEXT     NOT NULL, -- JSON: sums over tasks that were deleted
     created_at    BIGINT   NOT NULL,
