@@ -1,10 +1,12 @@
 // Package region knows where a region of a cloud is reached: cloud type and region id to endpoint.
 //
-// The built-in table (regions.yaml) names the S3 faces of the vendors. An operator adds to it or overrides it
-// in the configuration file. A [Table] does no I/O and is safe for concurrent use.
+// The built-in table (regions.yaml) is the one place that names clouds, their regions and their endpoints, mostly S3
+// faces: what users are shown and what resolves are the same. An operator adds to it or overrides it in the
+// configuration file. A [Table] does no I/O and is safe for concurrent use.
 package region
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"net/netip"
@@ -60,6 +62,8 @@ type cloud struct {
 	Sign      string        `yaml:"sign"`
 	PathStyle bool          `yaml:"path_style"`
 	Any       bool          `yaml:"any"`
+	Lists     []string      `yaml:"lists"`
+	Locates   []string      `yaml:"locates"`
 	Regions   []entry       `yaml:"regions"`
 }
 
@@ -67,6 +71,7 @@ type cloud struct {
 type entry struct {
 	ID       string   `yaml:"id"`
 	Name     string   `yaml:"name"`
+	S3       string   `yaml:"s3"`
 	Aliases  []string `yaml:"aliases"`
 	Endpoint string   `yaml:"endpoint"`
 }
@@ -156,11 +161,11 @@ func (c *Cloud) add(o Override) {
 // resolve finds a region of a built-in cloud.
 func (c cloud) resolve(id string) (oms.Endpoint, bool) {
 	id = strings.TrimPrefix(id, c.IDPrefix)
-	i := slices.IndexFunc(c.Regions, func(e entry) bool { return e.ID == id || slices.Contains(e.Aliases, id) })
+	i := slices.IndexFunc(c.Regions, func(e entry) bool { return e.is(id) })
 	pattern := c.Endpoint
 	switch {
 	case i >= 0:
-		id = c.Regions[i].ID
+		id = cmp.Or(c.Regions[i].S3, c.Regions[i].ID)
 		if c.Regions[i].Endpoint != "" {
 			pattern = c.Regions[i].Endpoint
 		}
@@ -177,6 +182,9 @@ func (c cloud) resolve(id string) (oms.Endpoint, bool) {
 		PathStyle: c.PathStyle,
 	}, true
 }
+
+// is reports whether id is a spelling of the region.
+func (e entry) is(id string) bool { return e.ID == id || slices.Contains(e.Aliases, id) }
 
 // types lists the cloud types for messages.
 func (t *Table) types() string {
