@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -24,7 +23,7 @@ const defaultConcurrency = 64
 // dataPlane is what moves objects: the engine with the connections that it uses.
 type dataPlane struct {
 	*engine.Engine
-	transport *http.Transport
+	transport *s3.Transport
 }
 
 // dataPlaneOptions say how objects are moved.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 )
 
@@ -23,7 +24,7 @@ func (b *Bucket) ListBuckets(ctx context.Context) ([]string, error) {
 			c.query = c.query.add("continuation-token", token)
 		}
 		before, next := len(names), ""
-		err := b.tree(ctx, c, "ListAllMyBucketsResult", func(_ http.Header, root *node) error {
+		err := b.tree(ctx, c, "ListAllMyBucketsResult", func(_ http1.Fields, root *node) error {
 			next = root.textOf("ContinuationToken")
 			list := root.child("Buckets")
 			if list == nil {
@@ -70,23 +71,23 @@ func (b *Bucket) Location(ctx context.Context) (string, error) {
 }
 
 // head sends a HEAD request and returns the status and headers of the answer, whatever they are.
-func (b *Bucket) head(ctx context.Context, c *call) (int, http.Header, error) {
+func (b *Bucket) head(ctx context.Context, c *call) (int, http1.Fields, error) {
 	if b.name == "" {
 		return 0, nil, c.errorf(oms.Invalid, "", "no bucket is named")
 	}
-	resp, err := b.opts.Transport.RoundTrip(b.request(ctx, c, nil))
+	a, err := b.send(ctx, c)
 	if err != nil {
-		return 0, nil, transportFailed(ctx, c, err)
+		return 0, nil, err
 	}
-	defer resp.Body.Close() // HEAD has none
-	return resp.StatusCode, resp.Header, nil
+	defer a.body.Close() // HEAD has none
+	return a.status, a.header, nil
 }
 
 // askLocation reads GET ?location: <LocationConstraint>id</LocationConstraint>, or <Location> at any place.
 func (b *Bucket) askLocation(ctx context.Context) (string, error) {
 	c := &call{op: "get bucket location", method: http.MethodGet, on: onBucket, query: query(nil).add("location", "")}
 	var region string
-	err := b.tree(ctx, c, "", func(_ http.Header, root *node) error {
+	err := b.tree(ctx, c, "", func(_ http1.Fields, root *node) error {
 		n := root.find("LocationConstraint")
 		if n == nil {
 			n = root.find("Location")
@@ -116,6 +117,5 @@ func (b *Bucket) plainRegion(region string) string {
 // CheckBucket implements storage.BucketLister. oms.Invalid when the bucket is in another region, which the message
 // names.
 func (b *Bucket) CheckBucket(ctx context.Context) error {
-	_, err := b.doEmpty(ctx, &call{op: "head bucket", method: http.MethodHead, on: onBucket})
-	return err
+	return b.doEmpty(ctx, &call{op: "head bucket", method: http.MethodHead, on: onBucket}, nil)
 }

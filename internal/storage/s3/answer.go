@@ -7,8 +7,28 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 )
+
+// answer is the head of an answer with its body.
+type answer struct {
+	status int
+	length int64         // Content-Length; -1 when not told
+	header http1.Fields  // valid until body is closed
+	body   io.ReadCloser // never nil
+}
+
+// fieldsOf returns the headers of net/http in the form of package http1.
+func fieldsOf(hdr http.Header) http1.Fields {
+	f := make(http1.Fields, 0, len(hdr))
+	for name, values := range hdr {
+		for _, v := range values {
+			f = append(f, http1.Field{Name: name, Value: v})
+		}
+	}
+	return f
+}
 
 // keptBuffer is the largest buffer that is used again.
 const keptBuffer = mib
@@ -19,6 +39,9 @@ var errXMLBody = errors.New("more than 16 MiB")
 type buffers struct {
 	pool  sync.Pool // *[]byte
 	pages sync.Pool // *pageBuilder
+
+	outgoing outgoings
+	stamps   stamps
 }
 
 // builder returns working memory for a page, to be given back with putBuilder.
@@ -71,22 +94,22 @@ func readAll(dst []byte, r io.Reader, limit int) ([]byte, error) {
 
 // document sends c and hands the body of the answer to use, which must not keep it. What use returns is wrapped
 // as an error of the given kind and code.
-func (b *Bucket) document(ctx context.Context, c *call, kind oms.Kind, code string, use func(http.Header, []byte) error) error {
-	resp, err := b.do(ctx, c)
+func (b *Bucket) document(ctx context.Context, c *call, kind oms.Kind, code string, use func(http1.Fields, []byte) error) error {
+	a, err := b.do(ctx, c)
 	if err != nil {
 		return err
 	}
 	buf := b.bufs.get()
 	defer b.bufs.put(buf)
-	defer resp.Body.Close()
-	*buf, err = readAll(*buf, resp.Body, maxXMLBody)
+	defer a.body.Close()
+	*buf, err = readAll(*buf, a.body, maxXMLBody)
 	if err != nil {
 		if errors.Is(err, errXMLBody) {
 			return &oms.Error{Op: c.op, Key: c.key, Kind: kind, Code: code, Err: err}
 		}
 		return transportFailed(ctx, c, err)
 	}
-	if err := use(resp.Header, *buf); err != nil {
+	if err := use(a.header, *buf); err != nil {
 		if e, ok := errors.AsType[*oms.Error](err); ok {
 			return e
 		}
@@ -98,8 +121,8 @@ func (b *Bucket) document(ctx context.Context, c *call, kind oms.Kind, code stri
 // tree sends c and hands the answer's document to use. An <Error> in a successful answer is an error like any
 // other (rule D7), and so is a root that is not wanted; a document that cannot be read is oms.Transient, because
 // nobody knows what happened.
-func (b *Bucket) tree(ctx context.Context, c *call, want string, use func(http.Header, *node) error) error {
-	return b.document(ctx, c, oms.Transient, codeBadAnswer, func(hdr http.Header, body []byte) error {
+func (b *Bucket) tree(ctx context.Context, c *call, want string, use func(http1.Fields, *node) error) error {
+	return b.document(ctx, c, oms.Transient, codeBadAnswer, func(hdr http1.Fields, body []byte) error {
 		root, err := parseTree(body)
 		if err != nil {
 			return err

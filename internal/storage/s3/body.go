@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 )
 
@@ -122,7 +123,16 @@ func (s *sendBody) cause() error {
 }
 
 // drain uses up a little of what is left of an answer, so that its connection can be used again once it is closed.
-func drain(r io.Reader) { _, _ = io.CopyN(io.Discard, r, maxDrain) }
+func drain(r io.Reader) {
+	var waste [4 * kib]byte
+	for left := maxDrain; left > 0; {
+		n, err := r.Read(waste[:])
+		if err != nil {
+			return
+		}
+		left -= max(n, 1)
+	}
+}
 
 // recvBody is the body of an object. It yields exactly want bytes, else an error (rules D4, D8).
 type recvBody struct {
@@ -130,6 +140,7 @@ type recvBody struct {
 	body   io.ReadCloser
 	ctxErr func() error
 	want   int64 // negative: not known
+	exact  bool  // body itself yields want bytes or an error
 	got    int64
 	err    error // what every further Read returns
 }
@@ -157,6 +168,30 @@ func (r *recvBody) Read(p []byte) (int, error) {
 	r.err = r.ended(err)
 	return n, r.err
 }
+
+// WriteTo implements io.WriterTo, so that the body takes the shortest way to where it goes: see http1.Response.WriteTo.
+func (r *recvBody) WriteTo(w io.Writer) (int64, error) {
+	body, ok := r.body.(io.WriterTo)
+	if !ok || !r.exact || r.err != nil {
+		return io.Copy(w, readerOnly{r})
+	}
+	n, err := body.WriteTo(w)
+	r.got += n
+	if _, ours := errors.AsType[*http1.WriteError](err); ours {
+		r.err = err
+		return n, err
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	if r.err = r.ended(err); errors.Is(r.err, io.EOF) {
+		return n, nil
+	}
+	return n, r.err
+}
+
+// readerOnly hides the other abilities of a reader.
+type readerOnly struct{ io.Reader }
 
 // ended translates the error that ended the body early, or at its end.
 func (r *recvBody) ended(err error) error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+
+	"github.com/openoms/openoms/internal/http1"
 )
 
 // Branches implements storage.Brancher with one request of delimiter "/".
@@ -22,7 +24,7 @@ func (b *Bucket) Branches(ctx context.Context, prefix string) ([]string, error) 
 	}
 	c := &call{op: "list branches", method: http.MethodGet, on: onBucket, query: q}
 	var found []string
-	err := b.tree(ctx, c, "ListBucketResult", func(_ http.Header, root *node) error {
+	err := b.tree(ctx, c, "ListBucketResult", func(_ http1.Fields, root *node) error {
 		encoded := root.textOf("EncodingType") == "url"
 		for _, n := range root.children {
 			if n.name != "CommonPrefixes" {

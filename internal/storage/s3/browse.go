@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -40,7 +41,7 @@ func (b *Bucket) browsePage(ctx context.Context, opts storage.ListOptions, token
 	c := &call{op: "list folder", method: http.MethodGet, on: onBucket, query: b.browseQuery(opts, token)}
 	var level storage.Level
 	next := ""
-	err := b.tree(ctx, c, "ListBucketResult", func(_ http.Header, root *node) (err error) {
+	err := b.tree(ctx, c, "ListBucketResult", func(_ http1.Fields, root *node) (err error) {
 		level.Truncated = root.textOf("IsTruncated") == "true"
 		next = cmp.Or(root.textOf("NextContinuationToken"), root.textOf("NextMarker"))
 		if root.textOf("EncodingType") == "url" && b.quirks.list == listV1 {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -51,7 +52,7 @@ func (c *call) from(bucket, key, etag string) {
 // copied sends c; it has succeeded only if the document holds an ETag (rule D7).
 func (b *Bucket) copied(ctx context.Context, c *call, want string) (storage.Written, error) {
 	var w storage.Written
-	err := b.tree(ctx, c, "", func(hdr http.Header, root *node) error {
+	err := b.tree(ctx, c, "", func(hdr http1.Fields, root *node) error {
 		// A few servers name the result of a part copy like that of an object copy.
 		if root.name != want && !strings.HasPrefix(root.name, "Copy") {
 			return errors.New("the answer is no " + want)

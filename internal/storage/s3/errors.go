@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -131,24 +132,24 @@ func parseError(body []byte) answerError {
 }
 
 // fail turns an answer that is no success into an error and uses up its body.
-func (b *Bucket) fail(c *call, resp *http.Response) error {
-	defer resp.Body.Close()
+func (b *Bucket) fail(c *call, a *answer) error {
+	defer a.body.Close()
 	var ans answerError
 	if c.method != http.MethodHead {
-		body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		body, err := io.ReadAll(io.LimitReader(a.body, maxErrorBody))
 		if err == nil {
 			ans = parseError(body)
 		}
 	}
-	drain(resp.Body)
+	drain(a.body)
 	if ans.code == "RequestTimeTooSkewed" {
-		b.adjustClock(resp.Header)
+		b.adjustClock(a.header)
 	}
-	return b.answerFailed(c, resp.StatusCode, resp.Header, ans)
+	return b.answerFailed(c, a.status, a.header, ans)
 }
 
 // answerFailed builds the error of an answer with the given status, headers and error document.
-func (b *Bucket) answerFailed(c *call, status int, hdr http.Header, ans answerError) error {
+func (b *Bucket) answerFailed(c *call, status int, hdr http1.Fields, ans answerError) error {
 	e := &oms.Error{Op: c.op, Key: c.key, Kind: kindOf(status, ans.code, c.on), Code: ans.code, Msg: ans.message}
 	if e.Code == "" {
 		e.Code = "HTTP " + strconv.Itoa(status)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -112,7 +113,7 @@ func (b *Bucket) decodeMeta(v string) string {
 }
 
 // attrsOf reads the properties of an object from the headers of an answer.
-func (b *Bucket) attrsOf(hdr http.Header) storage.Attrs {
+func (b *Bucket) attrsOf(hdr http1.Fields) storage.Attrs {
 	return storage.Attrs{
 		ContentType:        hdr.Get("Content-Type"),
 		ContentEncoding:    hdr.Get("Content-Encoding"),
@@ -125,39 +126,54 @@ func (b *Bucket) attrsOf(hdr http.Header) storage.Attrs {
 	}
 }
 
-func (b *Bucket) metadata(hdr http.Header) map[string]string {
+func (b *Bucket) metadata(hdr http1.Fields) map[string]string {
 	var m map[string]string
-	for name, values := range hdr {
-		short, ok := b.metaName(name)
-		if !ok || len(values) == 0 {
+	for _, f := range hdr {
+		short, ok := b.metaName(f.Name)
+		if !ok {
 			continue
 		}
 		if m == nil {
 			m = make(map[string]string)
 		}
-		m[short] = b.decodeMeta(strings.Join(values, ","))
+		if before, again := m[short]; again {
+			m[short] = before + "," + f.Value
+		} else {
+			m[short] = f.Value
+		}
+	}
+	for short, v := range m {
+		m[short] = b.decodeMeta(v)
 	}
 	return m
 }
 
 // metaName returns the name of a user metadata header without its prefix, in lower case.
 func (b *Bucket) metaName(name string) (string, bool) {
-	if !strings.HasPrefix(name, "X-") {
+	if len(name) < 2 || lower(name[0]) != 'x' || name[1] != '-' {
 		return "", false
 	}
-	if short, ok := strings.CutPrefix(name, metaPrefix); ok && short != "" {
+	if short := cutFold(name, metaPrefix); short != "" {
 		return strings.ToLower(short), true
 	}
 	for _, p := range b.quirks.metaPrefixes {
-		if short, ok := strings.CutPrefix(name, p); ok && short != "" {
+		if short := cutFold(name, p); short != "" {
 			return strings.ToLower(short), true
 		}
 	}
 	return "", false
 }
 
+// cutFold returns name without the prefix, whose case does not matter; "" when it does not start with it.
+func cutFold(name, prefix string) string {
+	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
+		return ""
+	}
+	return name[len(prefix):]
+}
+
 // objectOf reads what HEAD and GET tell; size is that of the whole object.
-func (b *Bucket) objectOf(key string, size int64, hdr http.Header) storage.Object {
+func (b *Bucket) objectOf(key string, size int64, hdr http1.Fields) storage.Object {
 	o := storage.Object{
 		ListedObject: storage.ListedObject{
 			Key: key, Size: size, ETag: etagIn(hdr), StorageClass: hdr.Get("X-Amz-Storage-Class"),
@@ -173,7 +189,7 @@ func (b *Bucket) objectOf(key string, size int64, hdr http.Header) storage.Objec
 }
 
 // writtenOf reads the answer to a write.
-func (b *Bucket) writtenOf(hdr http.Header, sums storage.Sums) storage.Written {
+func (b *Bucket) writtenOf(hdr http1.Fields, sums storage.Sums) storage.Written {
 	w := storage.Written{ETag: etagIn(hdr), VersionID: versionIn(hdr), Sums: sums, Encrypted: b.encrypted(hdr)}
 	if at, err := http.ParseTime(hdr.Get("Date")); err == nil {
 		w.Date = at.UTC()
@@ -181,9 +197,8 @@ func (b *Bucket) writtenOf(hdr http.Header, sums storage.Sums) storage.Written {
 	return w
 }
 
-// etagIn returns the entity tag without quotes. Some stores write the header's name in other cases, which the
-// canonical form takes care of.
-func etagIn(hdr http.Header) string { return trimQuotes(hdr.Get("Etag")) }
+// etagIn returns the entity tag without quotes.
+func etagIn(hdr http1.Fields) string { return trimQuotes(hdr.Get("Etag")) }
 
 func trimQuotes(s string) string { return string(unquote([]byte(s))) }
 
@@ -195,7 +210,7 @@ func quoteETag(etag string) string {
 	return `"` + etag + `"`
 }
 
-func versionIn(hdr http.Header) string {
+func versionIn(hdr http1.Fields) string {
 	if v := hdr.Get("X-Amz-Version-Id"); v != "null" {
 		return v
 	}
@@ -204,7 +219,7 @@ func versionIn(hdr http.Header) string {
 
 // encrypted reports whether the ETag is no MD5 (rule D6): key-service or customer-key encryption, or a store whose
 // ETags never are.
-func (b *Bucket) encrypted(hdr http.Header) bool {
+func (b *Bucket) encrypted(hdr http1.Fields) bool {
 	if b.quirks.opaqueETag || hdr.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != "" {
 		return true
 	}
@@ -217,7 +232,7 @@ func (b *Bucket) encrypted(hdr http.Header) bool {
 func opaqueSSE(v string) bool { return v != "" && v != "AES256" }
 
 // wholeSums reads the checksums of a whole object. S3's own ones count only when the answer says FULL_OBJECT.
-func (b *Bucket) wholeSums(hdr http.Header) storage.Sums {
+func (b *Bucket) wholeSums(hdr http1.Fields) storage.Sums {
 	var s storage.Sums
 	if hdr.Get("X-Amz-Checksum-Type") == "FULL_OBJECT" {
 		amzSums(&s, hdr)
@@ -227,7 +242,7 @@ func (b *Bucket) wholeSums(hdr http.Header) storage.Sums {
 }
 
 // writeSums reads the checksums of the bytes that were just sent.
-func (b *Bucket) writeSums(hdr http.Header) storage.Sums {
+func (b *Bucket) writeSums(hdr http1.Fields) storage.Sums {
 	var s storage.Sums
 	if hdr.Get("X-Amz-Checksum-Type") != "COMPOSITE" {
 		amzSums(&s, hdr)
@@ -236,7 +251,7 @@ func (b *Bucket) writeSums(hdr http.Header) storage.Sums {
 	return s
 }
 
-func amzSums(s *storage.Sums, hdr http.Header) {
+func amzSums(s *storage.Sums, hdr http1.Fields) {
 	setCRC32C(s, hdr.Get("X-Amz-Checksum-Crc32c"))
 	setCRC64NVME(s, hdr.Get("X-Amz-Checksum-Crc64nvme"))
 }
@@ -265,15 +280,18 @@ func sumBytes(v string, size int) ([]byte, bool) {
 }
 
 // vendorSums reads the CRC-64/XZ of the vendor's header and Google's x-goog-hash lines.
-func (b *Bucket) vendorSums(s *storage.Sums, hdr http.Header) {
+func (b *Bucket) vendorSums(s *storage.Sums, hdr http1.Fields) {
 	if b.quirks.crc64Header != "" {
 		if n, err := strconv.ParseUint(hdr.Get(b.quirks.crc64Header), 10, 64); err == nil {
 			s.CRC64ECMA = n
 			s.Has |= storage.SumCRC64ECMA
 		}
 	}
-	for _, line := range hdr["X-Goog-Hash"] {
-		for item := range strings.SplitSeq(line, ",") {
+	for _, f := range hdr {
+		if !strings.EqualFold(f.Name, "X-Goog-Hash") {
+			continue
+		}
+		for item := range strings.SplitSeq(f.Value, ",") {
 			name, v, _ := strings.Cut(strings.TrimSpace(item), "=")
 			switch name {
 			case "crc32c":

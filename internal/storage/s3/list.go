@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -17,9 +18,9 @@ const maxKeys = 1000
 // List implements storage.Reader. One request; a key equal to opts.After at the start of the page, which some
 // stores return, is dropped. Errors of kind oms.Listing carry the code LISTING_ERROR or LISTING_LOOP.
 func (b *Bucket) List(ctx context.Context, opts storage.ListOptions) (storage.Page, error) {
-	c := &call{op: "list objects", method: http.MethodGet, on: onBucket, query: b.listQuery(opts)}
+	c := &call{op: "list objects", method: http.MethodGet, on: onBucket, query: b.listQuery(opts), frequent: true}
 	var raw rawPage
-	err := b.document(ctx, c, oms.Listing, codeListing, func(_ http.Header, body []byte) (err error) {
+	err := b.document(ctx, c, oms.Listing, codeListing, func(_ http1.Fields, body []byte) (err error) {
 		builder := b.bufs.builder()
 		defer b.bufs.putBuilder(builder)
 		raw, err = parsePage(builder, body)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -34,7 +35,7 @@ func (b *Bucket) CreateUpload(ctx context.Context, key string, attrs storage.Att
 		c.add("X-Amz-Checksum-Type", "FULL_OBJECT")
 	}
 	var id string
-	err := b.tree(ctx, c, "InitiateMultipartUploadResult", func(_ http.Header, root *node) error {
+	err := b.tree(ctx, c, "InitiateMultipartUploadResult", func(_ http1.Fields, root *node) error {
 		if id = root.textOf("UploadId"); id == "" {
 			return errors.New("the answer holds no upload id")
 		}
@@ -58,7 +59,7 @@ func (b *Bucket) partAlgorithm(kinds storage.SumKinds) string {
 // PutPart implements storage.Multiparter. Checksums other than MD5 are taken only by uploads that were created with
 // Attrs.PartSums. What Put says of the body holds here as well.
 func (b *Bucket) PutPart(ctx context.Context, req storage.PartRequest) (storage.Written, error) {
-	c := &call{op: "put part", method: http.MethodPut, on: onUpload, key: req.Key, body: req.Body, size: req.Size}
+	c := &call{op: "put part", method: http.MethodPut, on: onUpload, key: req.Key, body: req.Body, size: req.Size, frequent: true}
 	if err := c.ofUpload(req.UploadID, req.Number); err != nil {
 		return storage.Written{}, err
 	}
@@ -98,7 +99,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts
 		return storage.Written{}, c.errorf(oms.Invalid, "", "an upload needs at least one part")
 	}
 	var w storage.Written
-	err := b.tree(ctx, c, "CompleteMultipartUploadResult", func(hdr http.Header, root *node) error {
+	err := b.tree(ctx, c, "CompleteMultipartUploadResult", func(hdr http1.Fields, root *node) error {
 		w = b.writtenOf(hdr, treeSums(root))
 		b.vendorSums(&w.Sums, hdr)
 		w.ETag = cmp.Or(trimQuotes(root.textOf("ETag")), w.ETag) // Ceph leaves it out
@@ -164,7 +165,7 @@ func (b *Bucket) AbortUpload(ctx context.Context, key, uploadID string) error {
 	if err := c.ofUpload(uploadID, 0); err != nil {
 		return err
 	}
-	_, err := b.doEmpty(ctx, c)
+	err := b.doEmpty(ctx, c, nil)
 	if oms.KindOf(err) == oms.NotFound {
 		return nil
 	}
@@ -185,7 +186,7 @@ func (b *Bucket) ListParts(ctx context.Context, key, uploadID string) ([]storage
 			return nil, err
 		}
 		more := false
-		err := b.tree(ctx, c, "ListPartsResult", func(_ http.Header, root *node) (err error) {
+		err := b.tree(ctx, c, "ListPartsResult", func(_ http1.Fields, root *node) (err error) {
 			parts, err = b.appendParts(parts, root)
 			more = root.textOf("IsTruncated") == "true"
 			return err
@@ -236,7 +237,7 @@ func (b *Bucket) ListUploads(ctx context.Context, prefix string, limit int) ([]s
 	for {
 		c := &call{op: "list uploads", method: http.MethodGet, on: onBucket, query: b.uploadsQuery(prefix, key, id, limit-len(out))}
 		var page uploadsPage
-		err := b.tree(ctx, c, "ListMultipartUploadsResult", func(_ http.Header, root *node) (err error) {
+		err := b.tree(ctx, c, "ListMultipartUploadsResult", func(_ http1.Fields, root *node) (err error) {
 			page, err = readUploads(root)
 			return err
 		})

@@ -6,27 +6,28 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
 
 // Stat implements storage.Reader. HEAD answers have no body, so a missing bucket looks like a missing object.
 func (b *Bucket) Stat(ctx context.Context, key string) (storage.Object, error) {
-	c := &call{op: "head object", method: http.MethodHead, key: key}
+	c := &call{op: "head object", method: http.MethodHead, key: key, frequent: true}
 	if err := c.needKey(); err != nil {
 		return storage.Object{}, err
 	}
 	b.askSums(c)
-	resp, err := b.do(ctx, c)
+	a, err := b.do(ctx, c)
 	if err != nil {
 		return storage.Object{}, err
 	}
-	defer resp.Body.Close() // HEAD has none
-	if resp.ContentLength < 0 {
+	defer a.body.Close() // HEAD has none
+	if a.length < 0 {
 		return storage.Object{}, c.errorf(oms.Transient, codeBadAnswer, "the answer does not tell the size")
 	}
-	o := b.objectOf(key, resp.ContentLength, resp.Header)
-	o.Sums = b.wholeSums(resp.Header)
+	o := b.objectOf(key, a.length, a.header)
+	o.Sums = b.wholeSums(a.header)
 	return o, nil
 }
 
@@ -48,7 +49,7 @@ func (b *Bucket) askSums(c *call) {
 // Open implements storage.Reader. oms.Unsupported when the store ignores the range; oms.Corrupt when it answers
 // with another one.
 func (b *Bucket) Open(ctx context.Context, key string, opts storage.OpenOptions) (storage.Content, error) {
-	c := &call{op: "get object", method: http.MethodGet, key: key}
+	c := &call{op: "get object", method: http.MethodGet, key: key, frequent: true}
 	if err := c.needKey(); err != nil {
 		return storage.Content{}, err
 	}
@@ -63,16 +64,16 @@ func (b *Bucket) Open(ctx context.Context, key string, opts storage.OpenOptions)
 	if opts.IfMatch != "" {
 		c.add("If-Match", quoteETag(opts.IfMatch))
 	}
-	resp, err := b.do(ctx, c)
+	a, err := b.do(ctx, c)
 	if err != nil {
 		return storage.Content{}, err
 	}
-	content, err := b.content(c, resp, opts)
+	content, err := b.content(c, a, opts)
 	if err != nil {
-		_ = resp.Body.Close() // the body is not worth reading
+		_ = a.body.Close() // the body is not worth reading
 		return storage.Content{}, err
 	}
-	content.Body = &recvBody{c: c, body: resp.Body, ctxErr: ctx.Err, want: content.Length}
+	content.Body = &recvBody{c: c, body: a.body, ctxErr: ctx.Err, want: content.Length, exact: a.length >= 0}
 	return content, nil
 }
 
@@ -82,14 +83,14 @@ func rangeText(r storage.ByteRange) string {
 }
 
 // content checks the head of the answer to GET against what was asked for (rules D2, D4, D8).
-func (b *Bucket) content(c *call, resp *http.Response, opts storage.OpenOptions) (storage.Content, error) {
+func (b *Bucket) content(c *call, a *answer, opts storage.OpenOptions) (storage.Content, error) {
 	var total, length int64
 	var err error
 	if opts.Range != nil {
 		length = opts.Range.Size
-		total, err = rangeAnswer(c, resp, *opts.Range)
+		total, err = rangeAnswer(c, a, *opts.Range)
 	} else {
-		length, err = wholeAnswer(c, resp, opts.Size)
+		length, err = wholeAnswer(c, a, opts.Size)
 		total = length
 	}
 	if err != nil {
@@ -99,44 +100,44 @@ func (b *Bucket) content(c *call, resp *http.Response, opts storage.OpenOptions)
 		return storage.Content{}, c.errorf(oms.Changed, codeSize, "the object holds "+strconv.FormatInt(total, 10)+
 			" bytes, not "+strconv.FormatInt(opts.Size, 10))
 	}
-	o := b.objectOf(c.key, total, resp.Header)
+	o := b.objectOf(c.key, total, a.header)
 	if opts.IfMatch != "" && o.ETag != "" && !strings.EqualFold(o.ETag, opts.IfMatch) {
 		return storage.Content{}, c.errorf(oms.Changed, "", "the object has another entity tag than asked for")
 	}
 	if opts.Range == nil {
-		o.Sums = b.wholeSums(resp.Header)
+		o.Sums = b.wholeSums(a.header)
 	}
 	return storage.Content{Object: o, Length: length}, nil
 }
 
 // wholeAnswer returns the length of a whole object; negative when neither the answer nor size tell.
-func wholeAnswer(c *call, resp *http.Response, size int64) (int64, error) {
-	if resp.StatusCode != http.StatusOK {
-		return 0, c.errorf(oms.Corrupt, codeBadAnswer, "status "+strconv.Itoa(resp.StatusCode)+" in answer to a read of the whole object")
+func wholeAnswer(c *call, a *answer, size int64) (int64, error) {
+	if a.status != http.StatusOK {
+		return 0, c.errorf(oms.Corrupt, codeBadAnswer, "status "+strconv.Itoa(a.status)+" in answer to a read of the whole object")
 	}
-	if resp.ContentLength >= 0 {
-		return resp.ContentLength, nil
+	if a.length >= 0 {
+		return a.length, nil
 	}
 	return max(size, -1), nil
 }
 
 // rangeAnswer checks that the answer is exactly the range and returns the size of the whole object, -1 when it
 // does not tell.
-func rangeAnswer(c *call, resp *http.Response, want storage.ByteRange) (int64, error) {
-	if resp.StatusCode == http.StatusOK {
+func rangeAnswer(c *call, a *answer, want storage.ByteRange) (int64, error) {
+	if a.status == http.StatusOK {
 		return 0, c.errorf(oms.Unsupported, codeNoRanges, "the store ignores ranges")
 	}
-	if resp.StatusCode != http.StatusPartialContent {
-		return 0, c.errorf(oms.Corrupt, codeBadRange, "status "+strconv.Itoa(resp.StatusCode)+" in answer to a range")
+	if a.status != http.StatusPartialContent {
+		return 0, c.errorf(oms.Corrupt, codeBadRange, "status "+strconv.Itoa(a.status)+" in answer to a range")
 	}
-	got, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
+	got, total, ok := parseContentRange(a.header.Get("Content-Range"))
 	if !ok {
 		return 0, c.errorf(oms.Corrupt, codeBadRange, "the answer's Content-Range cannot be read")
 	}
 	if total >= 0 && want.Offset+want.Size > total {
 		return 0, c.errorf(oms.Changed, codeSize, "the object ends at "+strconv.FormatInt(total, 10)+", within the range")
 	}
-	if got != want || resp.ContentLength >= 0 && resp.ContentLength != want.Size {
+	if got != want || a.length >= 0 && a.length != want.Size {
 		return 0, c.errorf(oms.Corrupt, codeBadRange, "the answer is another range than asked for")
 	}
 	return total, nil
@@ -173,7 +174,7 @@ func parseContentRange(v string) (r storage.ByteRange, total int64, ok bool) {
 // Put implements storage.Writer. The body is read until the store has answered; a Read that blocks must end when
 // ctx does. An error of the body is returned as it is.
 func (b *Bucket) Put(ctx context.Context, req storage.PutRequest) (storage.Written, error) {
-	c := &call{op: "put object", method: http.MethodPut, key: req.Key, body: req.Body, size: req.Size}
+	c := &call{op: "put object", method: http.MethodPut, key: req.Key, body: req.Body, size: req.Size, frequent: true}
 	if err := c.needKey(); err != nil {
 		return storage.Written{}, err
 	}
@@ -200,11 +201,9 @@ func (c *call) checkSize(limit int64) error {
 
 // write sends c and reads the headers of its answer.
 func (b *Bucket) write(ctx context.Context, c *call) (storage.Written, error) {
-	hdr, err := b.doEmpty(ctx, c)
-	if err != nil {
-		return storage.Written{}, err
-	}
-	return b.writtenOf(hdr, b.writeSums(hdr)), nil
+	var w storage.Written
+	err := b.doEmpty(ctx, c, func(hdr http1.Fields) { w = b.writtenOf(hdr, b.writeSums(hdr)) })
+	return w, err
 }
 
 // Delete implements storage.Writer.
@@ -213,7 +212,7 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := c.needKey(); err != nil {
 		return err
 	}
-	_, err := b.doEmpty(ctx, c)
+	err := b.doEmpty(ctx, c, nil)
 	if oms.KindOf(err) == oms.NotFound {
 		return nil
 	}

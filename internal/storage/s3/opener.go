@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -16,7 +17,7 @@ import (
 // Options say how an Opener reaches the stores.
 type Options struct {
 	// Transport carries every request; required. It guards where connections go, must not follow redirects (no
-	// RoundTripper does) and should come from NewTransport.
+	// RoundTripper does) and should come from NewTransport: a *Transport carries the frequent calls past net/http.
 	Transport http.RoundTripper
 	// Clock gives the time that requests are signed with; nil means time.Now.
 	Clock func() time.Time
@@ -77,6 +78,8 @@ func (o *Opener) Open(_ context.Context, b storage.Bucket) (storage.Reader, erro
 		opts: o.opts, bufs: o.bufs, quirks: q, name: b.Name,
 		scheme: u.Scheme, endpointHost: u.Host, host: u.Host,
 		anonymous: b.Credentials.IsZero(),
+		base:      "/",
+		fixed:     "User-Agent: " + o.opts.UserAgent + "\r\nAccept-Encoding: " + q.acceptEncoding + "\r\n",
 		signer:    newSigner(b.Credentials, signingRegion(b.Endpoint.Region)),
 		token:     b.Credentials.SecurityToken,
 	}
@@ -84,9 +87,12 @@ func (o *Opener) Open(_ context.Context, b storage.Bucket) (storage.Reader, erro
 		bk.payer = q.payerHeader
 	}
 	if pathStyle(q, b, u) {
-		bk.base = "/" + b.Name
+		bk.base = "/" + b.Name + "/"
 	} else if b.Name != "" {
 		bk.host = b.Name + "." + u.Host
+	}
+	if t, ok := o.opts.Transport.(*Transport); ok {
+		bk.lean = t.endpoint(bk.scheme, bk.host)
 	}
 	return bk, nil
 }
@@ -133,12 +139,14 @@ type Bucket struct {
 	scheme       string
 	endpointHost string // without the bucket
 	host         string // with the bucket, in virtual host style
-	base         string // "/bucket" in path style, else ""
+	base         string // "/bucket/" in path style, else "/"
+	fixed        string // headers that every request has, as they are sent
 	anonymous    bool
 	signer       *signer
 	token        oms.Secret
-	payer        string       // header of requester-pays requests; "" sends none
-	skew         atomic.Int64 // nanoseconds that the store's clock is ahead of ours
+	payer        string          // header of requester-pays requests; "" sends none
+	skew         atomic.Int64    // nanoseconds that the store's clock is ahead of ours
+	lean         *http1.Endpoint // of host; nil: all calls go over opts.Transport
 }
 
 // String names the bucket; keys of the account are never shown.
@@ -151,14 +159,14 @@ func (b *Bucket) GoString() string { return b.String() }
 func (b *Bucket) now() time.Time { return b.opts.Clock().Add(time.Duration(b.skew.Load())) }
 
 // adjustClock takes over the store's clock after it refused ours.
-func (b *Bucket) adjustClock(hdr http.Header) {
+func (b *Bucket) adjustClock(hdr http1.Fields) {
 	if at, err := http.ParseTime(hdr.Get("Date")); err == nil {
 		b.skew.Store(int64(at.Sub(b.opts.Clock())))
 	}
 }
 
 // regionIn returns the region of the bucket as the headers of an answer tell it.
-func (b *Bucket) regionIn(hdr http.Header) string {
+func (b *Bucket) regionIn(hdr http1.Fields) string {
 	for _, name := range b.quirks.regionHeaders {
 		if v := hdr.Get(name); v != "" {
 			return v

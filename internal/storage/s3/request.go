@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 )
 
@@ -21,6 +22,8 @@ type call struct {
 	headers []header
 	body    io.Reader // nil: none
 	size    int64     // of body
+	// frequent calls take the short way where there is one (lean.go).
+	frequent bool
 }
 
 // add adds a header unless its value is empty.
@@ -35,12 +38,31 @@ func success(status int) bool { return status >= 200 && status < 300 }
 
 // do sends the request and returns the answer when its status is 2xx, else an error. The caller closes the body
 // of the answer. c.body is not used after do has returned.
-func (b *Bucket) do(ctx context.Context, c *call) (*http.Response, error) {
+func (b *Bucket) do(ctx context.Context, c *call) (*answer, error) {
 	if b.name == "" && !c.account {
 		return nil, c.errorf(oms.Invalid, "", "no bucket is named")
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	a, err := b.send(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if !success(a.status) {
+		err := b.fail(c, a)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, err
+	}
+	return a, nil
+}
+
+// send sends the request and returns the answer whatever its status.
+func (b *Bucket) send(ctx context.Context, c *call) (*answer, error) {
+	if c.frequent && b.lean != nil {
+		return b.sendLean(ctx, c)
 	}
 	body, err := newSendBody(c.body, c.size)
 	if err != nil {
@@ -54,32 +76,31 @@ func (b *Bucket) do(ctx context.Context, c *call) (*http.Response, error) {
 		}
 		return nil, transportFailed(ctx, c, err)
 	}
-	if !success(resp.StatusCode) {
-		err := b.fail(c, resp)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, err
-	}
-	return resp, nil
+	return &answer{status: resp.StatusCode, length: resp.ContentLength, header: fieldsOf(resp.Header), body: resp.Body}, nil
 }
 
-// doEmpty sends the request and uses up the answer's body; its headers are returned.
-func (b *Bucket) doEmpty(ctx context.Context, c *call) (http.Header, error) {
-	resp, err := b.do(ctx, c)
+// doEmpty sends the request, hands the headers of the answer to use, which may be nil, and uses up the body.
+func (b *Bucket) doEmpty(ctx context.Context, c *call, use func(http1.Fields)) error {
+	a, err := b.do(ctx, c)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer resp.Body.Close()
-	drain(resp.Body)
-	return resp.Header, nil
+	defer a.body.Close()
+	if use != nil {
+		use(a.header)
+	}
+	if a.length != 0 {
+		drain(a.body)
+	}
+	return nil
 }
 
 // request builds the signed request.
 func (b *Bucket) request(ctx context.Context, c *call, body *sendBody) *http.Request {
-	host, path := b.place(c)
-	u := &url.URL{Scheme: b.scheme, Host: host, Path: path, RawQuery: string(c.query)}
-	u.RawPath = string(appendPath(make([]byte, 0, len(path)+len(path)/4), path))
+	host, place := b.place(c)
+	path := place.base + place.key
+	raw := appendPath(make([]byte, 0, len(path)+len(path)/4), path)
+	u := &url.URL{Scheme: b.scheme, Host: host, Path: path, RawPath: string(raw), RawQuery: string(c.query)}
 
 	hdr := make(http.Header, len(c.headers)+8)
 	values := make([]string, 0, len(c.headers)+8)
@@ -93,7 +114,16 @@ func (b *Bucket) request(ctx context.Context, c *call, body *sendBody) *http.Req
 		c.add(b.payer, "requester")
 	}
 	if !b.anonymous {
-		set("Authorization", b.sign(c, host, u.RawPath))
+		date := b.sign(c)
+		signed := make([]header, 0, len(c.headers)+1)
+		signed = append(signed, header{"Host", host})
+		for _, h := range c.headers {
+			if h.signed() {
+				signed = append(signed, h)
+			}
+		}
+		auth, _ := b.signer.appendAuthorization(nil, nil, c.method, raw, c.query, unsignedPayload, date, signed)
+		set("Authorization", string(auth))
 	}
 	for _, h := range c.headers {
 		set(h.name, h.value)
@@ -107,29 +137,25 @@ func (b *Bucket) request(ctx context.Context, c *call, body *sendBody) *http.Req
 	return req.WithContext(ctx)
 }
 
-// place returns the host and the path, not yet encoded.
-func (b *Bucket) place(c *call) (host, path string) {
+// path is where a request goes, not yet encoded.
+type path struct{ base, key string }
+
+// place returns the host and the path.
+func (b *Bucket) place(c *call) (host string, p path) {
 	if c.account {
 		if d := b.quirks.serviceDomain; d != "" && strings.HasSuffix(b.endpointHost, d) {
-			return b.quirks.serviceHost, "/"
+			return b.quirks.serviceHost, path{base: "/"}
 		}
-		return b.endpointHost, "/"
+		return b.endpointHost, path{base: "/"}
 	}
-	return b.host, b.base + "/" + c.key
+	return b.host, path{b.base, c.key}
 }
 
-// sign adds the headers of the signature to c and returns the Authorization header.
-func (b *Bucket) sign(c *call, host, path string) string {
-	date := amzDate(b.now())
+// sign adds the headers that a signature needs to c and returns its date.
+func (b *Bucket) sign(c *call) (date string) {
+	date = b.bufs.stamps.text(b.now())
 	c.add("X-Amz-Content-Sha256", unsignedPayload)
 	c.add("X-Amz-Date", date)
 	c.add("X-Amz-Security-Token", b.token.Reveal())
-	signed := make([]header, 0, len(c.headers)+1)
-	signed = append(signed, header{"Host", host})
-	for _, h := range c.headers {
-		if h.signed() {
-			signed = append(signed, h)
-		}
-	}
-	return b.signer.authorization(c.method, path, string(c.query), unsignedPayload, date, signed)
+	return date
 }

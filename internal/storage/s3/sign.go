@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,82 +36,84 @@ type signer struct {
 	secret    oms.Secret
 	region    string
 	key       atomic.Pointer[signingKey]
-	scratch   sync.Pool // *[]byte
 }
 
 // signingKey is the derived key of one day.
 type signingKey struct {
-	day  string
-	raw  []byte
-	macs sync.Pool // hash.Hash keyed with raw
+	day   string
+	scope string
+	raw   []byte
+	macs  sync.Pool // *keyedMAC
+}
+
+// keyedMAC is a MAC with the memory for its sum.
+type keyedMAC struct {
+	hash.Hash
+	sum [sha256.Size]byte
 }
 
 func newSigner(c oms.Credentials, region string) *signer {
 	return &signer{accessKey: c.AccessKey, secret: c.SecretKey, region: region}
 }
 
-// authorization returns the value of the Authorization header. path and query are in canonical form; headers are
-// those to sign, host and x-amz-date (the instant date, in amzDateFormat) included; their order is changed.
-func (s *signer) authorization(method, path, query, payload, date string, headers []header) string {
-	slices.SortFunc(headers, func(a, b header) int { return compareFold(a.name, b.name) })
-	buf := s.buffer()
-	defer s.scratch.Put(buf)
-
-	b := appendCanonical((*buf)[:0], method, path, query, payload, headers)
+// appendAuthorization appends the value of the Authorization header to dst. path and query are in canonical form;
+// headers are those to sign, host and x-amz-date (the instant date, in amzDateFormat) included; their order is
+// changed. scratch is working memory, which is returned as well.
+func (s *signer) appendAuthorization(dst, scratch []byte, method string, path, query []byte, payload, date string, headers []header) (auth, memory []byte) {
+	sortHeaders(headers)
+	k := s.keyOf(date[:len("20060102")])
+	b := appendCanonical(scratch[:0], method, path, query, payload, headers)
 	sum := sha256.Sum256(b)
 
-	day := date[:len("20060102")]
 	b = append(b[:0], signAlgorithm+"\n"...)
 	b = append(b, date...)
 	b = append(b, '\n')
-	b = s.appendScope(b, day)
+	b = append(b, k.scope...)
 	b = append(b, '\n')
 	b = hex.AppendEncode(b, sum[:])
-	sig := s.sign(day, b)
+	sum = k.sign(b)
 
-	b = append(b[:0], signAlgorithm+" Credential="...)
-	b = append(b, s.accessKey...)
-	b = append(b, '/')
-	b = s.appendScope(b, day)
-	b = append(b, ", SignedHeaders="...)
-	b = appendNames(b, headers)
-	b = append(b, ", Signature="...)
-	b = hex.AppendEncode(b, sig[:])
-	*buf = b
-	return string(b)
+	dst = append(dst, signAlgorithm+" Credential="...)
+	dst = append(dst, s.accessKey...)
+	dst = append(dst, '/')
+	dst = append(dst, k.scope...)
+	dst = append(dst, ", SignedHeaders="...)
+	dst = appendNames(dst, headers)
+	dst = append(dst, ", Signature="...)
+	return hex.AppendEncode(dst, sum[:]), b
 }
 
-func (s *signer) buffer() *[]byte {
-	if b, ok := s.scratch.Get().(*[]byte); ok {
-		return b
+// sortHeaders sorts by name; there are few, and they come nearly in order.
+func sortHeaders(headers []header) {
+	for i := 1; i < len(headers); i++ {
+		for j := i; j > 0 && compareFold(headers[j].name, headers[j-1].name) < 0; j-- {
+			headers[j], headers[j-1] = headers[j-1], headers[j]
+		}
 	}
-	b := make([]byte, 0, 1024)
-	return &b
 }
 
-func (s *signer) appendScope(b []byte, day string) []byte {
-	b = append(b, day...)
-	b = append(b, '/')
-	b = append(b, s.region...)
-	return append(b, "/"+signService+"/"+signEnd...)
+// sign returns the MAC of text.
+func (k *signingKey) sign(text []byte) (sig [sha256.Size]byte) {
+	m, ok := k.macs.Get().(*keyedMAC)
+	if !ok {
+		m = &keyedMAC{Hash: hmac.New(sha256.New, k.raw)}
+	}
+	m.Reset()
+	m.Write(text)
+	m.Sum(m.sum[:0])
+	sig = m.sum
+	k.macs.Put(m)
+	return sig
 }
 
-// sign returns the MAC of text under the key of day.
-func (s *signer) sign(day string, text []byte) (sig [sha256.Size]byte) {
+// keyOf returns the key of day.
+func (s *signer) keyOf(day string) *signingKey {
 	k := s.key.Load()
 	if k == nil || k.day != day {
 		k = s.deriveKey(day)
 		s.key.Store(k)
 	}
-	mac, ok := k.macs.Get().(hash.Hash)
-	if !ok {
-		mac = hmac.New(sha256.New, k.raw)
-	}
-	mac.Reset()
-	mac.Write(text)
-	mac.Sum(sig[:0])
-	k.macs.Put(mac)
-	return sig
+	return k
 }
 
 func (s *signer) deriveKey(day string) *signingKey {
@@ -122,11 +123,11 @@ func (s *signer) deriveKey(day string) *signingKey {
 		mac.Write([]byte(step))
 		key = mac.Sum(nil)
 	}
-	return &signingKey{day: day, raw: key}
+	return &signingKey{day: day, scope: day + "/" + s.region + "/" + signService + "/" + signEnd, raw: key}
 }
 
 // appendCanonical appends the canonical request; headers are sorted.
-func appendCanonical(b []byte, method, path, query, payload string, headers []header) []byte {
+func appendCanonical(b []byte, method string, path, query []byte, payload string, headers []header) []byte {
 	b = append(b, method...)
 	b = append(b, '\n')
 	b = append(b, path...)

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/openoms/openoms/internal/http1"
 )
 
 // TransportOptions say how connections are made.
@@ -22,11 +24,50 @@ type TransportOptions struct {
 	HeaderTimeout time.Duration
 }
 
-// NewTransport returns a transport made for moving objects: HTTP/1.1 (one connection a request, so that one stalled
-// object holds up no other), no proxy from the environment, no compression (rule D10), headers of at most 64 KiB.
-// Its buffers hold the head and body of a small object, so that both take one system call; large reads of the
-// caller go past them, and large bodies in memory are written without a copy.
-func NewTransport(opts TransportOptions) *http.Transport {
+// Transport carries requests over HTTP/1.1 (one connection a request, so that one stalled object holds up no other),
+// without proxy and compression (rule D10), with heads of at most 64 KiB. The calls that make up a migration (reads,
+// writes, listings, HEAD) go over connections of package http1, all others over net/http, both with connections of
+// their own. It is safe for concurrent use.
+type Transport struct {
+	general *http.Transport
+	lean    *http1.Client
+}
+
+// NewTransport returns a transport made for moving objects; opts.Dial must be set.
+func NewTransport(opts TransportOptions) *Transport {
+	return &Transport{
+		general: newGeneral(opts),
+		lean: http1.New(http1.Options{
+			Dial: opts.Dial, TLS: opts.TLS, IdlePerHost: opts.IdlePerHost, HeaderTimeout: opts.HeaderTimeout,
+		}),
+	}
+}
+
+// General returns the part that is net/http. An Opener with it as its Transport makes no use of package http1: both
+// must behave alike.
+func (t *Transport) General() http.RoundTripper { return t.general }
+
+// RoundTrip implements http.RoundTripper over net/http.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) { return t.general.RoundTrip(r) }
+
+// CloseIdleConnections closes the connections that carry no request.
+func (t *Transport) CloseIdleConnections() {
+	t.general.CloseIdleConnections()
+	t.lean.CloseIdleConnections()
+}
+
+// endpoint returns nil for hosts that are left to net/http.
+func (t *Transport) endpoint(scheme, host string) *http1.Endpoint {
+	e, err := t.lean.Endpoint(scheme, host)
+	if err != nil {
+		return nil
+	}
+	return e
+}
+
+// newGeneral returns the transport of net/http. Its buffers hold the head and body of a small object, so that both
+// take one system call; large reads of the caller go past them, and large bodies in memory are written without a copy.
+func newGeneral(opts TransportOptions) *http.Transport {
 	if opts.IdlePerHost == 0 {
 		opts.IdlePerHost = 256
 	}

@@ -1,0 +1,77 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// tcpClosed is the state of a connection that is over, in the kernel's numbers.
+const tcpClosed = 7
+
+// errLost is what reading gives after a move failed: bytes were taken from the source that are nowhere now.
+var errLost = errors.New("http1: the body was lost on its way to a writer")
+
+// splice moves the rest of the body to out without bringing it into this process: first what is buffered, then from
+// socket to socket.
+func (r *Response) splice(out *bodyWriter) (n int64, err error, handled bool) {
+	if r.left > out.left {
+		return 0, nil, false // the general way cuts it
+	}
+	if p := r.c.in[r.c.r:min(int64(r.c.w), int64(r.c.r)+r.left)]; len(p)+len(out.head) > 0 {
+		k, err := out.Write(p)
+		r.c.r += k
+		n, r.left = int64(k), r.left-int64(k)
+		if err != nil {
+			return n, &WriteError{n, err}, true
+		}
+	}
+	if r.left > 0 {
+		r.c.noDeadline()
+		k, err := out.c.tcp.ReadFrom(&io.LimitedReader{R: r.c.tcp, N: r.left})
+		n, r.left, out.left = n+k, r.left-k, out.left-k
+		if err != nil {
+			return n, r.blame(out, n, err), true
+		}
+		if r.left > 0 {
+			r.err = io.ErrUnexpectedEOF
+			return n, r.err, true
+		}
+	}
+	r.done = true
+	return n, nil, true
+}
+
+// blame finds out which side a failed move is about, and books the error there.
+func (r *Response) blame(out *bodyWriter, n int64, err error) error {
+	if r.failed(out, err) {
+		r.err = err
+		return err
+	}
+	out.err, r.err = err, errLost
+	return &WriteError{n, err}
+}
+
+// failed reports whether the source is to blame: one that was interrupted, or whose connection is over.
+func (r *Response) failed(out *bodyWriter, err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return r.c.cancelled.Load() && !out.c.cut.Load()
+	}
+	return over(r.c) && !over(out.c)
+}
+
+// over reports whether the kernel has given up a connection. One whose state cannot be told is not over.
+func over(c *conn) bool {
+	raw, err := c.tcp.SyscallConn()
+	if err != nil {
+		return true // closed here
+	}
+	closed := false
+	err = raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		closed = err == nil && info.State == tcpClosed
+	})
+	return closed || err != nil
+}
