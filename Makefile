@@ -3,6 +3,8 @@
 
 PKG      ?= ./...
 FUZZTIME ?= 20s
+COUNT    ?= 6
+BENCH    ?= ./internal/storage/s3 ./internal/keyspace ./internal/transfer ./internal/db ./internal/guard
 CROSS    := linux/arm64 darwin/arm64 windows/amd64
 
 # Pinned tools. A binary of exactly this version that is already installed is used as it is.
@@ -12,7 +14,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # The version of the binary comes from its build info: the module version or the commit.
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w'
 
-.PHONY: build demo test race lint fuzz bench cross docs clean help $(CROSS)
+.PHONY: build demo test race lint lint-bench fuzz bench bench-growth bench-report bench-build bench-go cross docs clean help $(CROSS)
 .DEFAULT_GOAL := build
 
 build: ## bin/oms for this machine
@@ -30,11 +32,26 @@ race: ## tests of PKG only, under the race detector
 lint: ## golangci-lint over PKG
 	"$$(scripts/tool $(GOLANGCI_LINT))" run $(PKG)
 
+lint-bench: ## golangci-lint over the module of the benchmarks
+	lint="$$(scripts/tool $(GOLANGCI_LINT))" && cd bench && "$$lint" run ./...
+
 fuzz: ## every fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
-bench: ## benchmarks of PKG
-	go test -run='^$$' -bench=. -benchmem $(PKG)
+bench: bench-build ## oms against a bare copier and the copy tools that are installed; ARGS=--help
+	cd bench && ../bin/bench/bench --commit "$$(git describe --always --dirty=+)" $(ARGS)
+
+bench-growth: bench-build ## how the cost of oms grows with keys, object sizes and slots; ARGS=--help
+	cd bench && ../bin/bench/bench --growth --commit "$$(git describe --always --dirty=+)" $(ARGS)
+
+bench-report: bench-build ## put the results FILE (bench/results/NAME.json) into docs/performance.md
+	bin/bench/bench --report $(FILE) --doc docs/performance.md
+
+bench-build: build
+	cd bench && CGO_ENABLED=0 go build -trimpath -o ../bin/bench/ . ./nulls3 ./limit
+
+bench-go: ## Go benchmarks of BENCH, COUNT times, for benchstat
+	go test -run='^$$' -bench=. -benchmem -count=$(COUNT) $(BENCH)
 
 cross: $(CROSS) ## builds for other platforms, each in its folder of ./bin
 
@@ -49,4 +66,4 @@ clean: ## remove ./bin
 	rm -rf bin
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
