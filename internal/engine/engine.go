@@ -18,7 +18,7 @@ type Options struct {
 	Store     Store               // required
 	Sealer    Sealer              // required
 	Opener    storage.Opener      // required
-	Resources *transfer.Resources // shared by all jobs; nil means transfer.NewResources(0, 0)
+	Resources *transfer.Resources // shared by all jobs; nil means transfer.NewResources(transfer.Bounds{})
 	Transfer  transfer.Options    // for every job; its Logger is set by the engine when nil
 	Quota     oms.Quota           // of each project
 	Groups    oms.GroupLimits     // of each project
@@ -81,7 +81,7 @@ func New(opts Options) (*Engine, error) {
 		return nil, oms.Errorf(oms.Invalid, "", "engine needs an owner, a store, a sealer and an opener")
 	}
 	if opts.Resources == nil {
-		opts.Resources = transfer.NewResources(0, 0)
+		opts.Resources = transfer.NewResources(transfer.Bounds{})
 	}
 	if opts.Zone == nil {
 		opts.Zone = time.UTC

@@ -33,6 +33,7 @@ type dataPlaneOptions struct {
 	concurrency int // 0 is automatic
 	noWorkers   bool
 	quota       oms.Quota
+	groups      oms.GroupLimits
 	userAgent   string
 	log         *slog.Logger
 	clock       func() time.Time
@@ -56,9 +57,10 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		Store:     opts.store,
 		Sealer:    opts.store.sealer,
 		Opener:    opener,
-		Resources: transfer.NewResources(concurrency, 0),
+		Resources: transfer.NewResources(transfer.Bounds{Slots: concurrency}),
 		Transfer:  transfer.Options{Workers: concurrency},
 		Quota:     opts.quota,
+		Groups:    opts.groups,
 		Logger:    opts.log,
 		Clock:     opts.clock,
 		NoWorkers: opts.noWorkers,

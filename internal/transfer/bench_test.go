@@ -36,7 +36,7 @@ func BenchmarkSkipped(b *testing.B) {
 func benchmark(b *testing.B, p *pair, size int64) {
 	b.Helper()
 	task := newRun(b, p, wholeBucket())
-	task.res = transfer.NewResources(0, 256<<20)
+	task.res = transfer.NewResources(transfer.Bounds{Memory: 256 << 20})
 	j, ranges, uploads, err := task.job(b.Context(), b)
 	must(b, err)
 	b.SetBytes(size)

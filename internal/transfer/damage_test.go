@@ -98,7 +98,7 @@ func TestOwnWorkIsProved(t *testing.T) {
 // the source's own checksums contradict them.
 func TestDamageAtTheSourceIsSeen(t *testing.T) {
 	const size = 20 << 20
-	for name, src := range map[string]testcloud.Profile{"aws": testcloud.AWS(), "plain": testcloud.Plain()} {
+	for name, src := range map[string]testcloud.Profile{"aws": testcloud.AWS(), "obs": testcloud.OBS(), "plain": testcloud.Plain()} {
 		for fault, lasting := range map[string]bool{"once": false, "always": true} {
 			t.Run(name+" "+fault, func(t *testing.T) {
 				t.Parallel()
@@ -107,11 +107,8 @@ func TestDamageAtTheSourceIsSeen(t *testing.T) {
 					p.srcBucket.PutAt(key(i), fillBytes(1000, uint64(i)), testcloud.Attrs{}, old)
 				}
 				p.srcBucket.PutAt("small", fillBytes(3000, 7), testcloud.Attrs{}, old)
-				bad := []string{"small"}
-				if name == "aws" { // a plain source offers nothing that parts could be compared with
-					p.srcBucket.PutAt("large", fillBytes(size, 8), testcloud.Attrs{}, old)
-					bad = append(bad, "large")
-				}
+				p.srcBucket.PutAt("large", fillBytes(size, 8), testcloud.Attrs{}, old)
+				bad := []string{"small", "large"}
 				if c := newRun(t, p, namesOf("obj/")).mustFinish(t); c.Migrated != 20 { // its ETags turn out to be MD5s
 					t.Fatal(c)
 				}

@@ -115,7 +115,7 @@ type run struct {
 // newRun plans the task's ranges as the engine does.
 func newRun(tb testing.TB, p *pair, spec oms.TaskSpec) *run {
 	tb.Helper()
-	r := &run{pair: p, spec: spec, journal: newJournal(tb), res: transfer.NewResources(0, 0)}
+	r := &run{pair: p, spec: spec, journal: newJournal(tb), res: transfer.NewResources(transfer.Bounds{})}
 	r.opts.Logger = slog.New(slog.DiscardHandler)
 	prefixes, names := spec.Selection()
 	for _, prefix := range prefixes {

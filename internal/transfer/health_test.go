@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/openoms/openoms/internal/guard"
 	"github.com/openoms/openoms/internal/oms"
 )
 
@@ -158,7 +159,7 @@ func TestWatchCutsOffOnlyStalls(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(*testing.T) {
 			began := time.Now()
-			w := newWatch(period, func() { cutAfter = time.Since(began) })
+			w := newWatch(period, &guard.Ticket{}, func() { cutAfter = time.Since(began) })
 			act(w)
 			w.stop()
 		})
@@ -171,7 +172,7 @@ func TestWatchCutsOffOnlyStalls(t *testing.T) {
 		return func(w *watch) {
 			for range 600 {
 				time.Sleep(time.Second)
-				w.moved.Add(bytes)
+				w.progress(int(bytes))
 			}
 		}
 	}
@@ -198,7 +199,7 @@ func TestWatchCutsOffOnlyStalls(t *testing.T) {
 		for range 100 {
 			_ = w.hold(func() error { time.Sleep(50 * time.Second); return nil })
 			time.Sleep(5 * time.Second)
-			w.moved.Add(1)
+			w.progress(1)
 		}
 	}); got != 0 {
 		t.Errorf("held most of the time: cut off after %v", got)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/openoms/openoms/internal/guard"
 	"github.com/openoms/openoms/internal/keyspace"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
@@ -55,20 +56,31 @@ type Journal interface {
 type Resources struct {
 	slots   *semaphore.Weighted // objects and parts in flight
 	buffers *buffers
+	guard   *guard.Guard
 }
 
-// NewResources returns the bounds: slots objects and parts in flight (0 means 64), and memory bytes of buffers (0
-// means 64 MiB; at least one buffer of MaxBuffer).
-func NewResources(slots int, memory int64) *Resources {
-	if slots <= 0 {
-		slots = 64
-	}
-	return &Resources{slots: semaphore.NewWeighted(int64(slots)), buffers: newBuffers(memory)}
+// Bounds are the limits of Resources; the zero value of each field is a default that works.
+type Bounds struct {
+	Slots  int          // most objects and parts in flight; 0 means 1,024
+	Memory int64        // bytes of buffers; 0 means 64 MiB, which is also the least: one buffer of MaxBuffer
+	Guard  *guard.Guard // decides how many requests are in flight; nil lets all pass
 }
+
+// NewResources returns resources within the bounds.
+func NewResources(b Bounds) *Resources {
+	if b.Slots <= 0 {
+		b.Slots = mostInFlight
+	}
+	return &Resources{slots: semaphore.NewWeighted(int64(b.Slots)), buffers: newBuffers(b.Memory), guard: b.Guard}
+}
+
+// mostInFlight is how many objects and parts are in flight when nobody said otherwise: more than the requests that a
+// guard ever allows to read and to write at the same time.
+const mostInFlight = 1024
 
 // Options tune a job; the zero value of each field is a default that works.
 type Options struct {
-	Workers  int           // most objects and parts of this job in flight; 0 means 64
+	Workers  int           // most objects and parts of this job in flight; 0 means 1,024
 	Walkers  int           // most ranges listed at the same time; 0 means 64
 	Patience time.Duration // how long a store may be away before the job stops; 0 means 30 minutes
 	Stall    time.Duration // a request that moves less than 1 KiB/s for so long is cut off; 0 means 60 s
@@ -111,7 +123,8 @@ type Job struct {
 	limit   *limiter
 	queue   *queue
 	sides   [2]*health // source, destination
-	names   []string   // exact names of the task, sorted
+	flows   [targets]*guard.Flow
+	names   []string // exact names of the task, sorted
 
 	ctx    context.Context //nolint:containedctx // the context of Run, for work that outlives the worker that began it
 	cancel context.CancelCauseFunc
@@ -126,8 +139,8 @@ type Job struct {
 	uploads map[string]oms.Upload
 	checked [2]verdict
 
-	listed atomic.Bool // every range has been listed to its end
-	srcMD5 atomic.Bool // some object's source ETag was the MD5 of its bytes
+	listed   atomic.Bool // every range has been listed to its end
+	srcETags etags
 
 	found, foundBytes, moved, partial, inFlight atomic.Int64
 	proofs                                      [ProofKinds]atomic.Int64
@@ -144,7 +157,7 @@ type verdict struct {
 // New returns a job. The limit is none until SetLimit.
 func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	if opts.Workers <= 0 {
-		opts.Workers = 64
+		opts.Workers = mostInFlight
 	}
 	if opts.Walkers <= 0 {
 		opts.Walkers = 64
@@ -155,7 +168,7 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	if opts.Stall <= 0 {
 		opts.Stall = time.Minute
 	}
-	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers)}
+	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers, res.buffers.limit)}
 	j.cond.L = &j.mu
 	j.space, j.live = keyspace.New(opts.Walkers, plan.Known), make(map[*keyspace.Range]*span)
 	prefixes, names := plan.Spec.Selection()
@@ -216,6 +229,8 @@ func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload)
 	if err := j.adoptUploads(ctx, uploads); err != nil {
 		return err
 	}
+	j.openFlows()
+	defer j.closeFlows()
 	var watchers, workers errgroup.Group
 	watchCtx, stopWatching := context.WithCancel(ctx)
 	for _, h := range j.sides {
@@ -232,12 +247,10 @@ func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload)
 		j.mu.Unlock()
 		j.open.Add(-j.queue.close())
 	})
-	for range j.opts.Workers {
-		workers.Go(func() error {
-			j.work(ctx)
-			return nil
-		})
-	}
+	workers.Go(func() error {
+		j.work(ctx, &workers)
+		return nil
+	})
 	walkers, walkCtx := errgroup.WithContext(ctx)
 	for range j.opts.Walkers {
 		walkers.Go(func() error { return j.walk(walkCtx) })
@@ -267,10 +280,16 @@ func outcomeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// work is one worker.
-func (j *Job) work(ctx context.Context) {
+// work is one worker. It brings in another one when there is more to do than the workers that there are can take.
+func (j *Job) work(ctx context.Context, workers *errgroup.Group) {
 	for {
 		u, large := j.queue.pop()
+		if j.queue.enlist() {
+			workers.Go(func() error {
+				j.work(ctx, workers)
+				return nil
+			})
+		}
 		switch {
 		case large != nil:
 			large.beside = true
@@ -291,12 +310,6 @@ func (j *Job) runUnit(ctx context.Context, u unit) {
 	if _, object := u.(*item); object {
 		defer j.open.Done()
 	}
-	if j.res.slots.Acquire(ctx, 1) != nil {
-		return
-	}
-	defer j.res.slots.Release(1)
-	j.inFlight.Add(1)
-	defer j.inFlight.Add(-1)
 	u.run(ctx)
 }
 

@@ -1,17 +1,8 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
-	"crypto/md5"
-	"errors"
-	"hash"
-	"hash/crc32"
-	"io"
-	"strings"
 	"time"
-
-	"github.com/minio/crc64nvme"
 
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
@@ -63,17 +54,13 @@ type upload struct {
 	noCRC  bool           // the CRC of some part is unknown: it was there when the upload was taken up again
 	proof  Proof          // weakest proof of a part; ProofKinds: the whole must be read back
 	moved  int64
+	todo   todo
+	tries  []tries // by number - 1
 	result chan partResult
-}
-
-type partResult struct {
-	number int
-	part   storage.Part
-	crc    uint32
-	crc64  uint64
-	proof  Proof
-	err    error
-	code   string
+	// inOrder is set when the source reported nothing of the whole object but its MD5.
+	inOrder *inOrder
+	// before is the CRC32C of what an earlier attempt read whose MD5 was not the source's; nil: none.
+	before *uint32
 }
 
 // copyLarge moves an object in parts.
@@ -82,6 +69,7 @@ func (it *item) copyLarge(ctx context.Context) outcome {
 	if !ok {
 		return failed(oms.FailInitUpload, &oms.Error{Op: "copy", Key: it.obj.Key, Kind: oms.Unsupported, Msg: "the destination takes no multipart uploads"})
 	}
+	var before *uint32
 	for restart := 1; ; restart++ {
 		src, err := it.statSource(ctx)
 		if err != nil {
@@ -91,8 +79,11 @@ func (it *item) copyLarge(ctx context.Context) outcome {
 		if it.obj.Size <= maxSingle {
 			return it.copySmall(ctx)
 		}
-		u := &upload{it: it, mp: mp, src: src, key: it.job.plan.Spec.Dst.DestinationKey(it.obj.Key), proof: ProvedCRC32C}
+		u := &upload{
+			it: it, mp: mp, src: src, key: it.job.plan.Spec.Dst.DestinationKey(it.obj.Key), proof: ProvedCRC32C, before: before,
+		}
 		o := u.run(ctx)
+		before = u.before
 		// NotFound on the way means that the upload is gone: somebody cleaned up. Start over, as after bytes that turned
 		// out wrong in the end.
 		kind := oms.KindOf(o.err)
@@ -111,6 +102,11 @@ func (u *upload) run(ctx context.Context) outcome {
 	o := u.open(ctx)
 	if o.err == nil {
 		o = u.moveParts(ctx)
+	}
+	if o.err == nil {
+		if err := u.checkSource(); err != nil { // before anybody can see it
+			o = failed(oms.FailConsistency, err)
+		}
 	}
 	if o.err == nil {
 		o = u.complete(ctx)
@@ -182,7 +178,7 @@ func (u *upload) open(ctx context.Context) outcome {
 func (u *upload) create(ctx context.Context, attrs storage.Attrs) (id string, err error) {
 	j := u.it.job
 	tries := 0
-	err = j.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) (err error) {
+	err = j.retry(ctx, dstWrite, func(ctx context.Context, _ *watch) (err error) {
 		tries++
 		id, err = u.mp.CreateUpload(ctx, u.key, attrs)
 		return err
@@ -197,10 +193,19 @@ func (u *upload) create(ctx context.Context, attrs storage.Attrs) (id string, er
 
 func (u *upload) layout() {
 	n := (u.row.Size + u.row.PartSize - 1) / u.row.PartSize
-	u.parts, u.crcs = make([]storage.Part, n), make([]uint32, n)
+	u.parts, u.crcs, u.tries = make([]storage.Part, n), make([]uint32, n), make([]tries, n)
 	if u.src.Sums.Has&storage.SumCRC64NVME != 0 && u.row.PartSize <= MaxBuffer {
 		u.crc64s = make([]uint64, n)
 	}
+	if u.onlyMD5() {
+		u.inOrder = newInOrder(int(n))
+	}
+}
+
+// onlyMD5 reports whether the MD5 of the whole is all that the source tells of the object's bytes.
+func (u *upload) onlyMD5() bool {
+	return u.src.Sums.Has&(storage.SumCRC32C|storage.SumCRC64NVME) == 0 && !u.src.Encrypted && looksLikeMD5(u.src.ETag) &&
+		u.row.PartSize <= MaxBuffer && !u.it.job.srcETags.foreign()
 }
 
 // resume takes over the parts that the store holds; false when the upload is gone. A part counts when its proof was
@@ -208,7 +213,7 @@ func (u *upload) layout() {
 func (u *upload) resume(ctx context.Context) (bool, outcome) {
 	j := u.it.job
 	var listed []storage.Part
-	err := j.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) (err error) {
+	err := j.retry(ctx, dstRead, func(ctx context.Context, _ *watch) (err error) {
 		listed, err = u.mp.ListParts(ctx, u.key, u.row.UploadID)
 		return err
 	})
@@ -239,7 +244,7 @@ func (u *upload) resume(ctx context.Context) (bool, outcome) {
 		default:
 			continue
 		}
-		u.crc64s = nil // not known of what was sent before
+		u.crc64s, u.inOrder = nil, nil // not known of what was sent before
 		u.parts[p.Number-1] = p
 		u.arrived(p.Size) // it was sent before the crash or pause
 	}
@@ -250,391 +255,4 @@ func (u *upload) resume(ctx context.Context) (bool, outcome) {
 func (u *upload) span(number int) storage.ByteRange {
 	off := int64(number-1) * u.row.PartSize
 	return storage.ByteRange{Offset: off, Size: min(u.row.PartSize, u.row.Size-off)}
-}
-
-// moveParts moves the parts that are missing, as many at a time as the queue allows.
-func (u *upload) moveParts(ctx context.Context) outcome {
-	if weakETag(u.src.ETag) {
-		return u.moveSequentially(ctx)
-	}
-	partCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	most := max(u.it.job.opts.Workers, 1)
-	u.result = make(chan partResult, most)
-	var worst outcome
-	outstanding := 0
-	take := func() bool {
-		select {
-		case r := <-u.result:
-			outstanding--
-			if r.err != nil && worst.err == nil {
-				worst = failed(r.code, r.err)
-				cancel(r.err)
-			}
-			u.book(r)
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	}
-	for number := 1; number <= len(u.parts) && worst.err == nil; number++ {
-		if u.parts[number-1].Number != 0 {
-			continue
-		}
-		if outstanding == most && !take() {
-			return failed(oms.FailUpload, context.Cause(ctx))
-		}
-		outstanding++
-		u.it.job.queue.pushPart(&partUnit{upload: u, number: number, ctx: partCtx})
-	}
-	for outstanding > 0 {
-		if !take() {
-			return failed(oms.FailUpload, context.Cause(ctx))
-		}
-	}
-	return worst
-}
-
-// arrived counts bytes of parts that the destination holds.
-func (u *upload) arrived(n int64) {
-	u.moved += n
-	u.it.job.partial.Add(n)
-}
-
-// book notes a part that arrived. Only the goroutine that runs the upload calls it.
-func (u *upload) book(r partResult) {
-	if r.err != nil {
-		return
-	}
-	u.parts[r.number-1], u.crcs[r.number-1] = r.part, r.crc
-	if u.crc64s != nil {
-		u.crc64s[r.number-1] = r.crc64
-	}
-	u.proof = max(u.proof, r.proof)
-	u.arrived(r.part.Size)
-	if r.proof != ProofKinds {
-		u.it.job.noteErr(u.it.job.journal.PartDone(u.it.job.ctx, oms.PartDone{
-			Upload: u.row.Ref(), Part: oms.UploadedPart{Number: r.number, ETag: r.part.ETag, CRC32C: r.crc},
-		}))
-	}
-}
-
-// weakETag reports that an ETag cannot pin a version, so that ranges must not be read apart (rule D2).
-func weakETag(etag string) bool { return etag == "" || strings.HasPrefix(etag, "W/") }
-
-// moveSequentially reads the object in one stream and sends its parts one after the other.
-func (u *upload) moveSequentially(ctx context.Context) outcome {
-	j := u.it.job
-	clear(u.parts) // parts of an earlier stream may be of another version
-	u.noCRC, u.crc64s = false, nil
-	u.arrived(-u.moved)
-	buf, err := j.res.buffers.get(ctx, min(u.row.PartSize, MaxBuffer))
-	if err != nil {
-		return failed(oms.FailGet, err)
-	}
-	defer j.res.buffers.put(buf)
-	if u.row.PartSize > MaxBuffer {
-		return failed(oms.FailGet, &oms.Error{Op: "copy", Key: u.it.obj.Key, Kind: oms.Unsupported, Msg: "the source object has no strong ETag and is too large for one stream"})
-	}
-	var o outcome
-	err = j.once(ctx, func(ctx context.Context, w *watch) error {
-		c, err := j.plan.Src.Open(ctx, u.it.obj.Key, storage.OpenOptions{Size: u.row.Size})
-		if err != nil {
-			return err
-		}
-		defer c.Body.Close()
-		for number := 1; number <= len(u.parts); number++ {
-			part := buf[:u.span(number).Size]
-			crc, err := j.read(ctx, w, c.Body, part)
-			if err != nil {
-				return err
-			}
-			r := partResult{number: number, crc: crc}
-			err = w.hold(func() error { u.send(ctx, part, &r); return r.err })
-			if err != nil {
-				o = failed(r.code, err)
-				return nil
-			}
-			u.book(r)
-		}
-		return nil
-	})
-	switch k := oms.KindOf(err); {
-	case err == nil:
-		return o
-	case k.Retryable(): // start over: another stream may see another version
-		return failed(oms.FailGet, &oms.Error{Op: "read body", Key: u.it.obj.Key, Kind: oms.Changed, Err: err})
-	}
-	err = j.blame(oms.Source, err)
-	return failed(sourceCode(err, oms.FailGet), err)
-}
-
-// partUnit is a part on its way through the queue. Its context is the upload's, so that parts end with it.
-type partUnit struct {
-	upload *upload
-	number int
-	ctx    context.Context //nolint:containedctx // a queued unit ends with the object it belongs to, not with its worker
-}
-
-// run moves the part.
-func (p *partUnit) run(context.Context) {
-	p.move(p.ctx) //nolint:contextcheck // the part ends with its object
-}
-
-// move moves the part and always reports a result.
-func (p *partUnit) move(ctx context.Context) {
-	u := p.upload
-	defer u.it.job.queue.partDone()
-	r := partResult{number: p.number, code: oms.FailUpload, err: context.Cause(ctx)}
-	defer func() {
-		if v := recover(); v != nil {
-			r.err = &oms.Error{Op: "copy part", Key: u.it.obj.Key, Kind: oms.Other, Msg: "internal error"}
-		}
-		u.result <- r
-	}()
-	if r.err != nil {
-		return
-	}
-	if u.span(p.number).Size > MaxBuffer {
-		u.stream(ctx, &r)
-		return
-	}
-	u.buffered(ctx, &r)
-}
-
-// buffered moves a part through one buffer: its checksum is known before it is sent, and sending it again does not
-// read the source again.
-func (u *upload) buffered(ctx context.Context, r *partResult) {
-	j := u.it.job
-	rng := u.span(r.number)
-	var buf []byte
-	if buf, r.err = j.res.buffers.get(ctx, rng.Size); r.err != nil {
-		return
-	}
-	defer j.res.buffers.put(buf)
-	r.err = j.retry(ctx, oms.Source, func(ctx context.Context, w *watch) error {
-		c, err := j.plan.Src.Open(ctx, u.it.obj.Key, storage.OpenOptions{Range: &rng, IfMatch: u.src.ETag, Size: u.row.Size})
-		if err != nil {
-			return err
-		}
-		defer c.Body.Close()
-		r.crc, err = j.fill(ctx, w, c.Body, buf)
-		return err
-	})
-	if r.err != nil {
-		r.code = sourceCode(r.err, oms.FailGet)
-		return
-	}
-	if u.crc64s != nil {
-		r.crc64 = crc64nvme.Checksum(buf)
-	}
-	u.send(ctx, buf, r)
-}
-
-// send writes a part from its buffer until the destination proves that it holds it.
-func (u *upload) send(ctx context.Context, buf []byte, r *partResult) {
-	j := u.it.job
-	ev := evidence{bytes: buf, crc: r.crc}
-	req := storage.PartRequest{Key: u.key, UploadID: u.row.UploadID, Number: r.number, Size: int64(len(buf)), Sums: ev.sums(j.plan.Abilities)}
-	for try := 1; ; try++ {
-		var w storage.Written
-		r.code = oms.FailUpload
-		r.err = j.retry(ctx, oms.Destination, func(ctx context.Context, wt *watch) (err error) {
-			req.Body = watchedReader{bytes.NewReader(buf), wt}
-			w, err = u.mp.PutPart(ctx, req)
-			return err
-		})
-		if r.err == nil {
-			r.code = oms.FailConsistency
-			r.proof, r.err = ev.judge(j.plan.Abilities, w, req.Sums)
-		}
-		r.part = storage.Part{Number: r.number, ETag: w.ETag, Size: req.Size, Sums: req.Sums}
-		if oms.KindOf(r.err) != oms.Corrupt || try >= maxCorrupt {
-			return
-		}
-	}
-}
-
-// stream moves a part that is too large for a buffer: read and write run together, the checksums are compared with
-// the answer afterwards. Each side's errors count for that side.
-func (u *upload) stream(ctx context.Context, r *partResult) {
-	j := u.it.job
-	for try := 1; ; try++ {
-		var srcErr error
-		r.code = oms.FailUpload
-		r.err = j.retry(ctx, oms.Destination, func(ctx context.Context, w *watch) (dstErr error) {
-			srcErr = w.hold(func() error { // the read has a watch of its own
-				return j.retry(ctx, oms.Source, func(ctx context.Context, w *watch) (err error) {
-					dstErr, err = u.pass(ctx, w, r)
-					return err
-				})
-			})
-			return dstErr
-		})
-		if srcErr != nil {
-			r.err, r.code = srcErr, sourceCode(srcErr, oms.FailGet)
-			return
-		}
-		if oms.KindOf(r.err) != oms.Corrupt {
-			return
-		}
-		if r.code = oms.FailConsistency; try >= maxCorrupt {
-			return
-		}
-	}
-}
-
-// pass reads a part and writes it as it comes, and tells apart on which side it failed.
-func (u *upload) pass(ctx context.Context, w *watch, r *partResult) (dstErr, srcErr error) {
-	j := u.it.job
-	rng := u.span(r.number)
-	c, err := j.plan.Src.Open(ctx, u.it.obj.Key, storage.OpenOptions{Range: &rng, IfMatch: u.src.ETag, Size: u.row.Size})
-	if err != nil {
-		return nil, err
-	}
-	defer c.Body.Close()
-	body := &hashingReader{ctx: ctx, job: j, watch: w, body: c.Body, md5: md5.New()}
-	written, err := u.mp.PutPart(ctx, storage.PartRequest{Key: u.key, UploadID: u.row.UploadID, Number: r.number, Body: body, Size: rng.Size})
-	if body.err != nil {
-		return nil, readError(body.err)
-	}
-	if err != nil {
-		return err, nil
-	}
-	sum := [md5.Size]byte(body.md5.Sum(nil))
-	ev := evidence{crc: body.crc, md5: &sum}
-	r.crc, r.part = body.crc, storage.Part{Number: r.number, ETag: written.ETag, Size: rng.Size, Sums: written.Sums}
-	r.proof, err = ev.judge(j.plan.Abilities, written, storage.Sums{})
-	return err, nil
-}
-
-// hashingReader computes checksums over what passes, within the bandwidth limit, and keeps the source's error.
-type hashingReader struct {
-	ctx   context.Context //nolint:containedctx // io.Reader has no context; the reader lives for one request
-	job   *Job
-	watch *watch
-	body  io.Reader
-	crc   uint32
-	md5   hash.Hash
-	err   error
-}
-
-func (h *hashingReader) Read(p []byte) (int, error) {
-	p = p[:h.job.limit.chunk(len(p))]
-	if err := h.watch.hold(func() error { return h.job.limit.wait(h.ctx, len(p)) }); err != nil {
-		return 0, err
-	}
-	n, err := h.body.Read(p)
-	h.job.limit.giveBack(len(p) - n)
-	h.crc = crc32.Update(h.crc, castagnoli, p[:n])
-	h.md5.Write(p[:n])
-	h.job.moved.Add(int64(n))
-	h.watch.moved.Add(int64(n))
-	if err != nil && !errors.Is(err, io.EOF) {
-		h.err = err
-	}
-	return n, err
-}
-
-// complete makes the object visible and proves that the destination holds it whole.
-func (u *upload) complete(ctx context.Context) outcome {
-	j := u.it.job
-	began := time.Now()
-	var w storage.Written
-	err := j.retry(ctx, oms.Destination, func(ctx context.Context, wt *watch) error {
-		ctx, cancel := context.WithTimeout(ctx, completePatience)
-		defer cancel()
-		return wt.hold(func() (err error) { // stores take minutes to put large objects together
-			w, err = u.mp.CompleteUpload(ctx, u.key, u.row.UploadID, u.parts)
-			return err
-		})
-	})
-	gone := oms.KindOf(err) == oms.NotFound // an attempt whose answer was lost may have done it: ask the object
-	if err != nil && !gone {
-		return failed(oms.FailComplete, err)
-	}
-	var dst storage.Object
-	statErr := j.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) (err error) {
-		dst, err = j.plan.Dst.Stat(ctx, u.key)
-		return err
-	})
-	if gone && (statErr != nil || dst.Size != u.row.Size || !u.isOurs(dst, began)) {
-		return failed(oms.FailComplete, err)
-	}
-	if statErr != nil {
-		return failed(oms.FailConsistency, statErr)
-	}
-	if err := u.check(ctx, w, dst); err != nil {
-		if oms.KindOf(err) == oms.Corrupt {
-			u.it.discard(ctx, u.key, w.ETag)
-		}
-		return failed(oms.FailConsistency, err)
-	}
-	return outcome{action: Copy, moved: u.moved}
-}
-
-// isOurs reports whether an object found after "no such upload" was made by our completion.
-func (u *upload) isOurs(dst storage.Object, began time.Time) bool {
-	if want := multipartETag(u.parts); want != "" && strings.EqualFold(dst.ETag, want) {
-		return true
-	}
-	return strings.HasSuffix(dst.ETag, "-"+itoa(int64(len(u.parts)))) && dst.ModTime.After(began.Add(-time.Minute))
-}
-
-// check compares the finished object with what was sent.
-func (u *upload) check(ctx context.Context, w storage.Written, dst storage.Object) error {
-	j := u.it.job
-	if dst.Size != u.row.Size {
-		return corrupt("the destination holds " + itoa(dst.Size) + " bytes of " + itoa(u.row.Size))
-	}
-	if w.ETag != "" && dst.ETag != "" && !strings.EqualFold(w.ETag, dst.ETag) {
-		return corrupt("the destination's object is another one than the upload completed")
-	}
-	if err := u.checkSource(); err != nil {
-		return err
-	}
-	proof := u.proof
-	if dst.Sums.Has&storage.SumCRC32C != 0 && !u.noCRC {
-		if dst.Sums.CRC32C != u.wholeCRC() {
-			return corrupt("the store reports another CRC32C than that of the bytes sent")
-		}
-		proof = ProvedCRC32C
-	}
-	if proof == ProofKinds {
-		if u.noCRC {
-			return corrupt("the checksum of a part is not known")
-		}
-		if err := j.readBack(ctx, u.key, u.row.Size, u.wholeCRC()); err != nil {
-			return err
-		}
-		proof = ProvedReadBack
-	}
-	j.proofs[proof].Add(1)
-	return nil
-}
-
-// checkSource compares what was read, part by part, with the checksums that the source reported of the whole object.
-func (u *upload) checkSource() error {
-	of := u.src.Sums
-	if of.Has&storage.SumCRC32C != 0 && !u.noCRC && of.CRC32C != u.wholeCRC() {
-		return corrupt("the bytes read differ from the source's own CRC32C")
-	}
-	if u.crc64s != nil {
-		crc := u.crc64s[0]
-		for i := 1; i < len(u.crc64s); i++ {
-			crc = combineCRC64NVME(crc, u.crc64s[i], u.parts[i].Size)
-		}
-		if crc != of.CRC64NVME {
-			return corrupt("the bytes read differ from the source's own CRC64NVME")
-		}
-	}
-	return nil
-}
-
-func (u *upload) wholeCRC() uint32 {
-	crc := u.crcs[0]
-	for i := 1; i < len(u.crcs); i++ {
-		crc = combineCRC32C(crc, u.crcs[i], u.parts[i].Size)
-	}
-	return crc
 }

@@ -35,7 +35,8 @@ type item struct {
 	crc64  bool         // compare the CRC64 of both sides first
 	own    bool         // the destination seems to hold this task's own copy: prove it instead of sending it again
 	prior  *oms.Failure // the failure that is retried; nil on first attempts
-	beside bool         // runs beside the workers, so that it may wait for parts
+	tries  tries
+	beside bool // runs beside the workers, so that it may wait for parts
 }
 
 func (it *item) large() bool { return it.obj.Size > maxSingle && !it.stat }
@@ -77,7 +78,11 @@ func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
 		it.stat, it.crc64 = false, false
 	}
 	if it.own {
-		proved, err := it.proveOwn(ctx)
+		var proved bool
+		err := it.job.waitOut(ctx, func() (err error) {
+			proved, err = it.proveOwn(ctx)
+			return err
+		})
 		if err != nil {
 			return failed(sourceCode(err, oms.FailGet), err), false
 		}
@@ -144,7 +149,7 @@ func (it *item) refresh(ctx context.Context) outcome {
 }
 
 func (it *item) statSource(ctx context.Context) (obj storage.Object, err error) {
-	err = it.job.retry(ctx, oms.Source, func(ctx context.Context, _ *watch) error {
+	err = it.job.retry(ctx, srcRead, func(ctx context.Context, _ *watch) error {
 		obj, err = it.job.plan.Src.Stat(ctx, it.obj.Key)
 		return err
 	})
@@ -175,7 +180,7 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 		return Copy, outcome{} // what the destination holds may be what went wrong
 	}
 	var dst storage.Object
-	err = it.job.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) error {
+	err = it.job.retry(ctx, dstRead, func(ctx context.Context, _ *watch) error {
 		dst, err = it.job.plan.Dst.Stat(ctx, it.job.plan.Spec.Dst.DestinationKey(it.obj.Key))
 		return err
 	})
@@ -200,35 +205,43 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 	return action, o
 }
 
-// copySmall moves an object of at most maxSingle bytes through one buffer. When its bytes turn out not to be what the
-// source says it holds, it is read once more.
-func (it *item) copySmall(ctx context.Context) outcome {
-	j := it.job
-	buf, err := j.res.buffers.get(ctx, it.obj.Size)
-	if err != nil {
-		return failed(oms.FailGet, err)
+// copySmall moves an object of at most maxSingle bytes through one buffer.
+func (it *item) copySmall(ctx context.Context) (o outcome) {
+	err := it.job.withBuffer(ctx, it.obj.Size, func(buf []byte) error {
+		o = it.copyThrough(ctx, buf)
+		return o.err
+	})
+	if err != nil && (o.err == nil || errors.Is(o.err, errAway)) {
+		o = failed(oms.FailGet, err)
 	}
-	defer j.res.buffers.put(buf)
-	var o outcome
+	return o
+}
+
+// copyThrough moves an object through its buffer. When its bytes turn out not to be what the source says it holds, it is
+// read once more.
+func (it *item) copyThrough(ctx context.Context, buf []byte) outcome {
+	j := it.job
 	var before uint32
 	for try := 1; ; try++ {
 		ev, obj, err := it.read(ctx, buf)
 		if err != nil {
 			return failed(sourceCode(err, oms.FailGet), err)
 		}
-		var w storage.Written
-		if o, w = it.put(ctx, obj, &ev); o.err != nil || !ev.damaged(w, &j.srcMD5) {
+		o, w := it.put(ctx, obj, &ev)
+		if o.err != nil || !ev.damaged(w, &j.srcETags) {
 			return o
 		}
 		if try > 1 && ev.crc == before { // read twice alike: the source holds these bytes
-			if !j.srcMD5.Load() {
-				return o // and its ETags have never been the MD5 of the bytes
+			if j.srcETags.differ() {
+				return o
 			}
 			try = maxCorrupt
 		}
 		if try >= maxCorrupt {
-			it.discard(ctx, j.plan.Spec.Dst.DestinationKey(it.obj.Key), w.ETag)
-			return failed(oms.FailConsistency, corrupt("the bytes read are not those of the source's ETag"))
+			if err := it.discard(ctx, j.plan.Spec.Dst.DestinationKey(it.obj.Key), w.ETag); err != nil {
+				return failed(oms.FailConsistency, err)
+			}
+			return failed(oms.FailConsistency, errSourceETag)
 		}
 		before = ev.crc
 	}
@@ -239,7 +252,7 @@ func (it *item) read(ctx context.Context, buf []byte) (ev evidence, obj storage.
 	j := it.job
 	for try := 1; ; try++ {
 		ev = evidence{bytes: buf}
-		err = j.retry(ctx, oms.Source, func(ctx context.Context, w *watch) error {
+		err = j.retryUntilAway(ctx, srcRead, &it.tries, func(ctx context.Context, w *watch) error {
 			c, err := j.plan.Src.Open(ctx, it.obj.Key, storage.OpenOptions{Size: it.obj.Size})
 			if err != nil {
 				return err
@@ -259,7 +272,7 @@ func (it *item) read(ctx context.Context, buf []byte) (ev evidence, obj storage.
 			break
 		}
 	}
-	if !obj.Encrypted && looksLikeMD5(obj.ETag) {
+	if !obj.Encrypted && looksLikeMD5(obj.ETag) && !j.srcETags.foreign() {
 		ev.srcETag = obj.ETag
 	}
 	return ev, obj, err
@@ -273,7 +286,7 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: j.attrs(obj), Sums: ev.sums(j.plan.Abilities)}
 	for try := 1; ; try++ {
 		var w storage.Written
-		err := j.retry(ctx, oms.Destination, func(ctx context.Context, wt *watch) (err error) {
+		err := j.retryUntilAway(ctx, dstWrite, &it.tries, func(ctx context.Context, wt *watch) (err error) {
 			req.Body = watchedReader{bytes.NewReader(ev.bytes), wt}
 			w, err = j.plan.Dst.Put(ctx, req)
 			return err
@@ -281,14 +294,16 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 		code, written := oms.FailUpload, err == nil
 		if written {
 			code = oms.FailConsistency
-			err = j.prove(ctx, key, ev, w, req.Sums)
+			err = it.prove(ctx, key, ev, w, req.Sums)
 		}
 		if err == nil {
 			return outcome{action: Copy, moved: req.Size}, w
 		}
 		if oms.KindOf(err) != oms.Corrupt || try >= maxCorrupt {
 			if written && oms.KindOf(err) == oms.Corrupt {
-				it.discard(ctx, key, w.ETag)
+				if away := it.discard(ctx, key, w.ETag); away != nil {
+					err = away
+				}
 			}
 			return failed(code, err), w
 		}
@@ -296,14 +311,15 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 }
 
 // prove makes sure that the destination holds the bytes of ev as the object key.
-func (j *Job) prove(ctx context.Context, key string, ev *evidence, w storage.Written, sent storage.Sums) error {
+func (it *item) prove(ctx context.Context, key string, ev *evidence, w storage.Written, sent storage.Sums) error {
+	j := it.job
 	proof, err := ev.judge(j.plan.Abilities, w, sent)
 	if err != nil {
 		return err
 	}
 	if proof == ProofKinds {
 		proof = ProvedReadBack
-		if err := j.readBack(ctx, key, int64(len(ev.bytes)), ev.crc); err != nil {
+		if err := j.readBack(ctx, key, int64(len(ev.bytes)), ev.crc, &it.tries); err != nil {
 			return err
 		}
 	}
@@ -326,7 +342,7 @@ func (j *Job) read(ctx context.Context, w *watch, r io.Reader, buf []byte) (crc 
 		crc = crc32.Update(crc, castagnoli, buf[n:n+k])
 		n += k
 		j.moved.Add(int64(k))
-		w.moved.Add(int64(k))
+		w.progress(k)
 		if n == len(buf) {
 			break
 		}

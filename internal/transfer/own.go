@@ -32,14 +32,14 @@ func (it *item) proveOwn(ctx context.Context) (bool, error) {
 	j := it.job
 	key := j.plan.Spec.Dst.DestinationKey(it.obj.Key)
 	var dst storage.Object
-	err := j.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) (err error) {
+	err := j.retry(ctx, dstRead, func(ctx context.Context, _ *watch) (err error) {
 		dst, err = j.plan.Dst.Stat(ctx, key)
 		return err
 	})
 	if err != nil || dst.Size != it.obj.Size {
 		return false, ignoreMissing(err)
 	}
-	src, err := j.digest(ctx, oms.Source, j.plan.Src, it.obj.Key, it.obj.Size)
+	src, err := j.digest(ctx, srcRead, j.plan.Src, it.obj.Key, it.obj.Size, &it.tries)
 	if err != nil {
 		return false, ignoreMissing(err)
 	}
@@ -55,7 +55,7 @@ func (it *item) proveOwn(ctx context.Context) (bool, error) {
 		}
 		proof = ProvedMD5
 	default:
-		there, err := j.digest(ctx, oms.Destination, j.plan.Dst, key, it.obj.Size)
+		there, err := j.digest(ctx, dstRead, j.plan.Dst, key, it.obj.Size, &it.tries)
 		if err != nil || there.crc != src.crc {
 			return false, ignoreMissing(err)
 		}
@@ -82,14 +82,15 @@ type digests struct {
 	md5 [md5.Size]byte
 }
 
-// digest reads an object of size bytes, within the bandwidth limit, and returns its checksums.
-func (j *Job) digest(ctx context.Context, side oms.Side, from storage.Reader, key string, size int64) (d digests, err error) {
-	buf, err := j.res.buffers.get(ctx, max(min(size, readChunk), 1))
-	if err != nil {
-		return d, err
-	}
-	defer j.res.buffers.put(buf)
-	err = j.retry(ctx, side, func(ctx context.Context, w *watch) error {
+// digestChunk is the buffer of a digest in bytes. It is small, and not one of those that are shared: callers may hold one
+// of these, and who waits for a second one while he holds the first can wait for ever.
+const digestChunk = 32 << 10
+
+// digest reads an object of size bytes, within the bandwidth limit, and returns its checksums; errAway when the store
+// is away.
+func (j *Job) digest(ctx context.Context, at target, from storage.Reader, key string, size int64, t *tries) (d digests, err error) {
+	buf := make([]byte, max(min(size, digestChunk), 1))
+	err = j.retryUntilAway(ctx, at, t, func(ctx context.Context, w *watch) error {
 		c, err := from.Open(ctx, key, storage.OpenOptions{Size: size})
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func (j *Job) digest(ctx context.Context, side oms.Side, from storage.Reader, ke
 			}
 			k, err := c.Body.Read(buf[:want])
 			j.limit.giveBack(want - k)
-			w.moved.Add(int64(k))
+			w.progress(k)
 			d.crc, n = crc32.Update(d.crc, castagnoli, buf[:k]), n+int64(k)
 			sum.Write(buf[:k])
 			if errors.Is(err, io.EOF) {
@@ -126,17 +127,21 @@ func (j *Job) digest(ctx context.Context, side oms.Side, from storage.Reader, ke
 
 // discard deletes a copy that was found to be wrong after it was written, so that nobody, this task's next run and
 // other tasks among them, takes it for right. It is left alone when it is no longer what was written. etag is the
-// answer to the write.
-func (it *item) discard(ctx context.Context, key, etag string) {
+// answer to the write. It returns errAway, when the destination is, and no other error.
+func (it *item) discard(ctx context.Context, key, etag string) error {
 	j := it.job
-	err := j.retry(ctx, oms.Destination, func(ctx context.Context, _ *watch) error {
+	err := j.retryUntilAway(ctx, dstWrite, &it.tries, func(ctx context.Context, _ *watch) error {
 		there, err := j.plan.Dst.Stat(ctx, key)
 		if err != nil || etag != "" && !strings.EqualFold(there.ETag, etag) {
 			return ignoreMissing(err)
 		}
 		return j.plan.Dst.Delete(ctx, key)
 	})
+	if errors.Is(err, errAway) {
+		return err
+	}
 	if err != nil && ctx.Err() == nil {
 		j.opts.Logger.WarnContext(ctx, "a wrong copy could not be deleted", "task_id", j.plan.TaskID, "key", oms.Clean(key), "err", err)
 	}
+	return nil
 }

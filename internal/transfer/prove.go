@@ -8,7 +8,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/minio/crc64nvme"
@@ -177,6 +176,9 @@ func (e *evidence) judge(ab Abilities, w storage.Written, sent storage.Sums) (Pr
 // errETag says that the destination stored other bytes than it was sent.
 var errETag = corrupt("the store's ETag is not the MD5 of the bytes sent")
 
+// errSourceETag says that the bytes that were read are not those that the source wrote.
+var errSourceETag = corrupt("the bytes read are not those of the source's ETag")
+
 // isMD5 reports whether an ETag is the MD5 of the bytes.
 func (e *evidence) isMD5(etag string) bool {
 	return strings.EqualFold(etag, hex.EncodeToString(e.sum()[:]))
@@ -194,14 +196,14 @@ func (e *evidence) checkSource(of storage.Sums) error {
 }
 
 // damaged reports whether the bytes, proved to be at the destination, are not those of the source's ETag, an MD5. A
-// destination whose ETag is the MD5 as well answers for nothing. matched remembers that some object's ETag was the MD5.
-func (e *evidence) damaged(w storage.Written, matched *atomic.Bool) bool {
+// destination whose ETag is the MD5 as well answers for nothing.
+func (e *evidence) damaged(w storage.Written, known *etags) bool {
 	if e.srcETag == "" {
 		return false
 	}
 	same := strings.EqualFold(w.ETag, e.srcETag) || e.isMD5(e.srcETag)
-	if same && !matched.Load() {
-		matched.Store(true)
+	if same {
+		known.match()
 	}
 	return !same
 }
@@ -235,9 +237,9 @@ func multipartETag(parts []storage.Part) string {
 	return hex.EncodeToString(h.Sum(nil)) + "-" + itoa(int64(len(parts)))
 }
 
-// readBack reads an object of the destination and compares its size and CRC32C.
-func (j *Job) readBack(ctx context.Context, key string, size int64, crc uint32) error {
-	there, err := j.digest(ctx, oms.Destination, j.plan.Dst, key, size)
+// readBack reads an object of the destination and compares its size and CRC32C; errAway when the destination is away.
+func (j *Job) readBack(ctx context.Context, key string, size int64, crc uint32, t *tries) error {
+	there, err := j.digest(ctx, dstRead, j.plan.Dst, key, size, t)
 	if oms.KindOf(err) == oms.Changed || err == nil && there.crc != crc {
 		return corrupt("what the destination holds differs from what was sent")
 	}

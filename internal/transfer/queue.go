@@ -19,24 +19,32 @@ var errClosed = &oms.Error{Op: "queue", Kind: oms.Conflict, Msg: "the job is end
 // unit is a piece of work that holds one slot while it runs.
 type unit interface{ run(ctx context.Context) }
 
-// queue holds what a job's workers do next. Parts of large objects go first but leave half of the workers to whole
+// queue holds what a job's workers do next. Parts of large objects go first but leave half of the buffers to whole
 // objects while any wait; large objects start only while few uploads are open.
 type queue struct {
-	mu      sync.Mutex
-	changed sync.Cond // something was added, or the queue was closed, or a large object ended
-	small   fifo[*item]
-	large   fifo[*item]
-	parts   fifo[*partUnit]
-	uploads int // large objects in progress
-	parting int // parts being moved
-	workers int
-	closed  bool
-	room    chan struct{} // closed and renewed when an object is taken while somebody waits
-	waiting bool
+	mu        sync.Mutex
+	changed   sync.Cond // something was added, or the queue was closed, or a large object ended
+	small     fifo[*item]
+	large     fifo[*item]
+	parts     fifo[*partUnit]
+	uploads   int // large objects in progress
+	parting   int // parts being moved
+	workers   int // most there may be
+	enlisted  int // that there are
+	idle      int // of these, waiting in pop
+	mostParts int // parts that are moved at the same time
+	closed    bool
+	room      chan struct{} // closed and renewed when an object is taken while somebody waits
+	waiting   bool
 }
 
-func newQueue(workers int) *queue {
-	q := &queue{workers: workers, room: make(chan struct{})}
+// newQueue returns a queue for so many workers and so many bytes of buffers; the first worker is there already. No
+// more parts are moved at the same time than fit in the buffers: those that wait for one would keep small objects from
+// theirs.
+func newQueue(workers int, memory int64) *queue {
+	q := &queue{
+		workers: workers, enlisted: 1, mostParts: max(min(workers, int(memory/minPart)), 1), room: make(chan struct{}),
+	}
 	q.changed.L = &q.mu
 	return q
 }
@@ -102,7 +110,7 @@ func (q *queue) pop() (u unit, start *item) {
 	for !q.closed {
 		objects := q.small.len() > 0
 		switch {
-		case q.parts.len() > 0 && (!objects || q.parting < max(q.workers/2, 1)):
+		case q.parts.len() > 0 && (q.parting < max(q.mostParts/2, 1) || !objects && q.parting < q.mostParts):
 			q.parting++
 			return q.parts.pop(), nil
 		case q.large.len() > 0 && q.uploads < maxOpenUploads:
@@ -113,9 +121,22 @@ func (q *queue) pop() (u unit, start *item) {
 			q.taken()
 			return q.small.pop(), nil
 		}
+		q.idle++
 		q.changed.Wait()
+		q.idle--
 	}
 	return nil, nil
+}
+
+// enlist reports whether there is work left that another worker should come in for, and counts it.
+func (q *queue) enlist() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || q.idle > 0 || q.enlisted == q.workers || q.small.len()+q.large.len()+q.parts.len() == 0 {
+		return false
+	}
+	q.enlisted++
+	return true
 }
 
 // taken lets those go on who wait for room.

@@ -26,9 +26,9 @@ func mustPush(t *testing.T, q *queue, items ...*item) {
 }
 
 func TestQueuePartsLeaveHalfOfTheWorkersToObjects(t *testing.T) {
-	q := newQueue(4)
-	for n := range 5 {
-		q.pushPart(&partUnit{number: n})
+	q := newQueue(4, 1<<30)
+	for range 5 {
+		q.pushPart(&partUnit{})
 	}
 	mustPush(t, q, smallItem(), smallItem())
 	var kinds []byte
@@ -62,7 +62,7 @@ func TestQueuePartsLeaveHalfOfTheWorkersToObjects(t *testing.T) {
 
 func TestQueueBoundsOpenUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(2)
+		q := newQueue(2, 1<<30)
 		for range maxOpenUploads + 1 {
 			mustPush(t, q, largeItem())
 		}
@@ -91,7 +91,7 @@ func TestQueueBoundsOpenUploads(t *testing.T) {
 
 func TestQueueWaitsForRoomAndCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(2)
+		q := newQueue(2, 1<<30)
 		for range maxQueued {
 			mustPush(t, q, smallItem())
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openoms/openoms/internal/guard"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
@@ -34,15 +35,36 @@ func backoff(try int, err error) time.Duration {
 	return d
 }
 
+// errAway says that a store is away. Who holds a buffer gives it back and begins again when the store is back.
+var errAway = &oms.Error{Op: "transfer", Kind: oms.Conflict, Msg: "the store is away"}
+
 // retry runs f, which makes one request to the side, until it succeeds, fails for good or has been tried often
-// enough. f gets a context that is cut off when the request stalls, and tells the watch of its progress.
-func (j *Job) retry(ctx context.Context, side oms.Side, f func(context.Context, *watch) error) error {
-	h := j.health(side)
-	for try := 1; ; {
-		if err := h.wait(ctx); err != nil {
+// enough. f gets a context that is cut off when the request stalls, and tells the watch of its progress. While the
+// store is away retry waits.
+func (j *Job) retry(ctx context.Context, to target, f func(context.Context, *watch) error) error {
+	var t tries
+	for {
+		if err := j.health(to.side()).wait(ctx); err != nil {
 			return err
 		}
-		err := j.once(ctx, f)
+		if err := j.retryUntilAway(ctx, to, &t, f); !errors.Is(err, errAway) {
+			return err
+		}
+	}
+}
+
+// tries counts the failed requests of one piece of work; those while the store is away do not count.
+type tries int
+
+// retryUntilAway is retry for callers that hold a buffer: it returns errAway when the store is away. The caller keeps
+// the count of tries through an outage, so that what fails for a reason of its own ends.
+func (j *Job) retryUntilAway(ctx context.Context, to target, t *tries, f func(context.Context, *watch) error) error {
+	h := j.health(to.side())
+	for {
+		if h.down.Load() {
+			return errAway
+		}
+		err := j.once(ctx, to, f)
 		if err != nil && ctx.Err() != nil { // says nothing about the store
 			return context.Cause(ctx)
 		}
@@ -51,25 +73,76 @@ func (j *Job) retry(ctx context.Context, side oms.Side, f func(context.Context, 
 			return nil
 		}
 		if !oms.KindOf(err).Retryable() {
-			return j.blame(side, err)
+			return j.blame(to.side(), err)
 		}
-		if !away {
-			try++
+		if away {
+			return errAway
 		}
-		if try > maxTries {
+		if *t++; *t >= maxTries {
 			return err
 		}
-		if err := sleep(ctx, backoff(try, err)); err != nil {
+		if err := sleep(ctx, backoff(int(*t)+1, err)); err != nil {
 			return err
 		}
 	}
 }
 
-// once runs f under a stall watch.
-func (j *Job) once(ctx context.Context, f func(context.Context, *watch) error) error {
+// waitOut runs f in a slot, and again whenever both stores are there for as long as it returns errAway. In between
+// nobody holds the slot.
+func (j *Job) waitOut(ctx context.Context, f func() error) error {
+	for {
+		for _, h := range j.sides {
+			if err := h.wait(ctx); err != nil {
+				return err
+			}
+		}
+		if err := j.inSlot(ctx, f); !errors.Is(err, errAway) {
+			return err
+		}
+	}
+}
+
+// inSlot runs f as one of the objects and parts that the process has in flight.
+func (j *Job) inSlot(ctx context.Context, f func() error) error {
+	if err := j.res.slots.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	defer j.res.slots.Release(1)
+	j.inFlight.Add(1)
+	defer j.inFlight.Add(-1)
+	return f()
+}
+
+// withBuffer runs f with a buffer of n bytes, at most MaxBuffer. f may return errAway: it is run again when the stores
+// are there, and in between nobody holds the buffer, which other tasks can use.
+func (j *Job) withBuffer(ctx context.Context, n int64, f func(buf []byte) error) error {
+	return j.waitOut(ctx, func() error {
+		buf, err := j.res.buffers.get(ctx, n)
+		if err != nil {
+			return err
+		}
+		defer j.res.buffers.put(buf)
+		return f(buf)
+	})
+}
+
+// once runs f, one attempt of a request, when its turn has come, under a stall watch.
+func (j *Job) once(ctx context.Context, to target, f func(context.Context, *watch) error) error {
+	ticket, err := j.flows[to].Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	err = j.watched(ctx, &ticket, f)
+	after, _ := storage.RetryAfter(err)
+	ticket.Done(guard.OutcomeOf(err, after))
+	return err
+}
+
+// watched runs f under a stall watch.
+func (j *Job) watched(ctx context.Context, ticket *guard.Ticket, f func(context.Context, *watch) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := newWatch(j.opts.Stall, func() { cancel(errStalled) })
+	w := newWatch(j.opts.Stall, ticket, func() { cancel(errStalled) })
 	defer w.stop()
 	err := f(ctx, w)
 	switch {
@@ -120,14 +193,15 @@ const minProgress = 1 << 10
 
 // watch cuts a request off that makes no progress. Time spent waiting for the bandwidth limit is not held against it.
 type watch struct {
+	ticket  *guard.Ticket
 	moved   atomic.Int64
 	held    atomic.Bool // waiting for the limiter at some time in this period
 	holding atomic.Int32
 	timer   *time.Timer
 }
 
-func newWatch(period time.Duration, cut func()) *watch {
-	w := &watch{}
+func newWatch(period time.Duration, ticket *guard.Ticket, cut func()) *watch {
+	w := &watch{ticket: ticket}
 	w.timer = time.AfterFunc(time.Hour, func() {
 		if w.moved.Swap(0) >= int64(period.Seconds()*minProgress) || w.held.Swap(w.holding.Load() > 0) {
 			w.timer.Reset(period)
@@ -141,11 +215,21 @@ func newWatch(period time.Duration, cut func()) *watch {
 
 func (w *watch) stop() { w.timer.Stop() }
 
+// progress says that n bytes have moved.
+func (w *watch) progress(n int) {
+	w.moved.Add(int64(n))
+	w.ticket.Progress(n)
+}
+
 // hold runs f, during which no progress is expected.
 func (w *watch) hold(f func() error) error {
+	began := time.Now()
 	w.held.Store(true)
 	w.holding.Add(1)
-	defer w.holding.Add(-1)
+	defer func() {
+		w.holding.Add(-1)
+		w.ticket.Held(time.Since(began))
+	}()
 	return f()
 }
 
@@ -157,6 +241,6 @@ type watchedReader struct {
 
 func (r watchedReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	r.w.moved.Add(int64(n))
+	r.w.progress(n)
 	return n, err
 }

@@ -198,14 +198,14 @@ func (j *Job) walkSpan(ctx context.Context, s *span) error {
 }
 
 // listing returns a function that lists one side with retries.
-func (j *Job) listing(side oms.Side, r storage.Reader) func(context.Context, storage.ListOptions) (storage.Page, error) {
+func (j *Job) listing(at target, r storage.Reader) func(context.Context, storage.ListOptions) (storage.Page, error) {
 	return func(ctx context.Context, o storage.ListOptions) (page storage.Page, err error) {
-		err = j.retry(ctx, side, func(ctx context.Context, _ *watch) error {
+		err = j.retry(ctx, at, func(ctx context.Context, _ *watch) error {
 			page, err = r.List(ctx, o)
 			return err
 		})
 		if _, stopped := errors.AsType[*Stopped](err); err != nil && !stopped && ctx.Err() == nil {
-			err = j.stop(side, err) // without a listing nothing can be decided (rule D9)
+			err = j.stop(at.side(), err) // without a listing nothing can be decided (rule D9)
 		}
 		return page, err
 	}
@@ -214,9 +214,9 @@ func (j *Job) listing(side oms.Side, r storage.Reader) func(context.Context, sto
 // walkKeys merges the listings of both sides over the span.
 func (j *Job) walkKeys(ctx context.Context, s *span) error {
 	save := j.plan.Spec.Dst.SavePrefix
-	src := newCursor(j.listing(oms.Source, j.plan.Src), s.r.Prefix, s.r.Cur)
+	src := newCursor(j.listing(srcList, j.plan.Src), s.r.Prefix, s.r.Cur)
 	defer src.close()
-	dst := newJoiner(newCursor(j.listing(oms.Destination, j.plan.Dst), save+s.r.Prefix, afterKey(save, s.r)), save)
+	dst := newJoiner(newCursor(j.listing(dstList, j.plan.Dst), save+s.r.Prefix, afterKey(save, s.r)), save)
 	dst.within = func(key string) bool { return j.within(s, key) }
 	defer dst.cursor.close()
 	for {
