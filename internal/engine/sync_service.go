@@ -14,7 +14,7 @@ import (
 const shortStatistics = 24 * time.Hour
 
 // CreateSync stores a synchronization task and starts it: ProjectID and Spec are given, endpoints resolved. It checks
-// within ten seconds that both buckets can be reached (OMS.1014, OMS.1020), then the quota (OMS.0077).
+// within ten seconds that both buckets can be reached (OMS.1014, OMS.1020, OMS.0081), then the quota (OMS.0077).
 func (e *Engine) CreateSync(ctx context.Context, t oms.SyncTask, keys oms.TaskCredentials) (oms.SyncTask, error) {
 	// A task onto its own source would answer each event with a copy of an object onto itself (OMS v2, 8, row 28).
 	sameStore := strings.EqualFold(t.Spec.Src.Endpoint.URL, t.Spec.Dst.Endpoint.URL)
@@ -75,6 +75,9 @@ func (e *Engine) StartSync(ctx context.Context, project, id string, keys oms.Tas
 	if err != nil {
 		return err
 	}
+	if err := checkCDNKey(t.Spec, keys); err != nil {
+		return err
+	}
 	sealed, err := sealAll(e.opts.Sealer, t.ProjectID, t.Number, keys)
 	if err != nil {
 		return err
@@ -120,7 +123,7 @@ func (e *Engine) DeleteSync(ctx context.Context, project, id string) error {
 // AddSyncEvents accepts object names of a running synchronization task, all or none; they are durable when it returns
 // nil. When too many wait the error is oms.Throttled with OMS.2004.
 func (e *Engine) AddSyncEvents(ctx context.Context, project, id string, keys []string) error {
-	if err := e.store.AddSyncEvents(ctx, project, id, keys, e.opts.Quota.SyncEvents); err != nil {
+	if err := e.store.AddSyncEvents(ctx, project, id, keys, int64(e.opts.Quota.SyncEvents)); err != nil {
 		return err
 	}
 	e.syncs.arrived(id)

@@ -26,11 +26,12 @@ const (
 type auditor struct {
 	log       Audit
 	strangers *limiter
+	events    eventAudit
 	unwritten atomic.Int64 // refusals of unknown callers since the last entry
 }
 
 func newAuditor(log Audit, clock func() time.Time) *auditor {
-	return &auditor{log: log, strangers: newLimiter(RateLimit{PerSecond: strangersPerSecond, Burst: strangersAtOnce}, clock)}
+	return &auditor{log: log, strangers: newLimiter(RateLimit{PerSecond: strangersPerSecond, Burst: strangersAtOnce}, clock), events: eventAudit{clock: clock}}
 }
 
 // append adds the refusal of a caller that nobody knows, or any other entry.
@@ -43,6 +44,9 @@ func (a *auditor) append(ctx context.Context, e oms.AuditEntry) error {
 		if n := a.unwritten.Swap(0); n > 0 {
 			e.Result += ", after " + strconv.FormatInt(n, 10) + " refusals of unknown callers that are not listed"
 		}
+	}
+	if a.events.thin(&e) {
+		return nil
 	}
 	return a.log.Append(ctx, e)
 }

@@ -126,11 +126,14 @@ func destinationNode(f fields) oms.DestinationNode {
 
 // bucket reads a mandatory bucket name. It becomes part of a host name or path, so only what some vendor allows
 // passes.
-func bucket(f fields, code string) string {
-	name := f.word("bucket", maxBucket)
+func bucket(f fields, code string) string { return bucketIn(f, "bucket", code) }
+
+// bucketIn reads the bucket name of a member.
+func bucketIn(f fields, member, code string) string {
+	name := f.word(member, maxBucket)
 	wrong := func(c rune) bool { return !alphanumeric(c) && c != '-' && c != '.' && c != '_' }
 	if strings.ContainsFunc(name, wrong) || strings.Trim(name, ".") != name || strings.Contains(name, "..") {
-		f.refuse(code, "The field %sbucket is not a bucket name.", f.path)
+		f.refuse(code, "The field %s is not a bucket name.", f.path+member)
 	}
 	return name
 }

@@ -66,6 +66,7 @@ type RateLimit struct {
 // Options are what New needs. Fields without a note are required.
 type Options struct {
 	Tasks   Tasks
+	Syncs   Syncs
 	Regions Regions
 	Auth    Auth
 	Audit   Audit
@@ -81,15 +82,16 @@ type Options struct {
 // New returns the handler of the whole listener. It panics when a required option is missing or a route does
 // not say who may call it: both are mistakes of the program, and serving without would be unsafe.
 func New(opts Options) http.Handler {
-	if opts.Tasks == nil || opts.Regions == nil || opts.Auth == nil || opts.Audit == nil || opts.Logger == nil {
+	if opts.Tasks == nil || opts.Syncs == nil || opts.Regions == nil || opts.Auth == nil || opts.Audit == nil || opts.Logger == nil {
 		panic("httpapi: a required option is missing")
 	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
 	s := &service{
-		tasks: opts.Tasks, regions: opts.Regions, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
+		tasks: opts.Tasks, syncs: opts.Syncs, regions: opts.Regions, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
 		log: opts.Logger, clock: opts.Clock, limiter: newLimiter(opts.Rate, opts.Clock),
+		eventLimiter: newEventLimiter(opts.Rate, opts.Clock),
 	}
 	return s.guard(s.mux(opts, routes()))
 }
@@ -97,10 +99,13 @@ func New(opts Options) http.Handler {
 // service holds what operations use. It is safe for concurrent use.
 type service struct {
 	tasks   Tasks
+	syncs   Syncs
 	regions Regions
 	auth    Auth
 	audit   *auditor
 	log     *slog.Logger
 	clock   func() time.Time
 	limiter *limiter
+	// eventLimiter bounds calls with events.
+	eventLimiter *limiter
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -76,6 +77,7 @@ func TestOpenAPI(t *testing.T) {
 	g := generator{schemas: map[string]any{}, docs: typeDocs(t)}
 	paths := map[string]map[string]any{}
 	docs := operationDocs()
+	maps.Copy(docs, syncDocs())
 	for _, rt := range routes() {
 		doc, ok := docs[rt.name]
 		if !ok {
@@ -153,7 +155,7 @@ type generator struct {
 func (g *generator) operation(rt route, doc operationDoc) map[string]any {
 	op := map[string]any{"operationId": rt.name, "summary": doc.summary, "responses": g.responses(rt, doc)}
 	var params []any
-	for _, name := range []string{"version", "project_id", "task_id"} {
+	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id"} {
 		if strings.Contains(rt.path, "{"+name+"}") {
 			schema := map[string]any{"type": "string"}
 			if name == "task_id" {
@@ -266,11 +268,23 @@ func (g *generator) property(typ reflect.Type, field reflect.StructField) map[st
 // typeDocs returns the comments of omsv2's types and fields.
 func typeDocs(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../omsv2/types.go", nil, parser.ParseComments)
+	names, err := filepath.Glob("../../omsv2/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	docs := map[string]string{}
+	for _, name := range names {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addTypeDocs(docs, file)
+	}
+	return docs
+}
+
+// addTypeDocs adds those of one file.
+func addTypeDocs(docs map[string]string, file *ast.File) {
 	text := func(g *ast.CommentGroup) string { return strings.ReplaceAll(strings.TrimSpace(g.Text()), "\n", " ") }
 	for _, decl := range file.Decls {
 		general, ok := decl.(*ast.GenDecl)
@@ -292,5 +306,4 @@ func typeDocs(t *testing.T) map[string]string {
 			}
 		}
 	}
-	return docs
 }

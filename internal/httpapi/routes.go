@@ -49,7 +49,7 @@ func routes() []route {
 		task  = tasks + "/{task_id}"
 	)
 	public := auth.Route{Class: auth.Public}
-	return []route{
+	operations := []route{
 		{http.MethodGet, rootPath, "ListApiVersions", public, noBody, (*service).listVersions},
 		{http.MethodGet, "/{version}", "ShowApiInfo", public, noBody, (*service).showVersion},
 		{http.MethodGet, tasks, "ListTasks", may(auth.TaskList), noBody, (*service).listTasks},
@@ -62,6 +62,7 @@ func routes() []route {
 		{http.MethodPost, tasks + "/batch-update", "BatchUpdateTasks", may(auth.TaskUpdate), normalBody, (*service).batchUpdate},
 		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}/failures", "ListFailures", may(auth.ExtensionGet), noBody, (*service).listFailures},
 	}
+	return append(operations, syncRoutes()...)
 }
 
 // mux registers all paths. Each pattern is registered once for all methods: the refusal of a wrong method is

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -107,7 +108,7 @@ func (s *service) operation(rt route) http.Handler {
 		began := s.clock()
 		ctx, cancel := context.WithTimeout(r.Context(), operationTimeout)
 		defer cancel()
-		c := &call{r: r, project: r.PathValue("project_id"), object: r.PathValue("task_id")}
+		c := &call{r: r, project: r.PathValue("project_id"), object: cmp.Or(r.PathValue("task_id"), oms.Clean(r.PathValue("sync_task_id")))}
 		result, err := s.do(ctx, w, rt, c)
 		status := http.StatusOK
 		if err != nil {
@@ -144,7 +145,7 @@ func (s *service) do(ctx context.Context, w http.ResponseWriter, rt route, c *ca
 		if err := s.inProject(c); err != nil {
 			return nil, err
 		}
-		if wait := s.limiter.take(c.id.ProjectID); wait > 0 {
+		if wait := s.limiterOf(rt.name).take(c.id.ProjectID); wait > 0 {
 			return nil, &rateError{wait: wait}
 		}
 	}

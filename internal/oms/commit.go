@@ -81,8 +81,8 @@ type Quota struct {
 	Waiting       int // OMS.0077 beyond
 	CreatedPerDay int // OMS.1021 beyond
 
-	SyncTasks  int   // synchronization tasks; OMS.0077 beyond
-	SyncEvents int64 // object names of one synchronization task that wait; OMS.2004 beyond
+	SyncTasks  int // synchronization tasks; OMS.0077 beyond
+	SyncEvents int // object names of one synchronization task that wait; OMS.2004 beyond
 }
 
 // AuditEntry is one line of the audit log (rule S12). The store adds time and hash chain.

@@ -51,7 +51,7 @@ func DefaultConfig() Config {
 		DataDir:   "./oms-data",
 		LogFormat: string(telemetry.FormatText),
 		LogLevel:  "info",
-		Quota:     oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200},
+		Quota:     oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
 	}
 }
 
@@ -262,6 +262,9 @@ type fileLimits struct {
 	Running *int `yaml:"running_tasks_per_project"`
 	Waiting *int `yaml:"waiting_tasks_per_project"`
 	PerDay  *int `yaml:"created_tasks_per_day"`
+
+	SyncTasks  *int `yaml:"sync_tasks_per_project"`
+	SyncEvents *int `yaml:"waiting_names_per_sync_task"`
 }
 
 type fileNotify struct {
@@ -345,6 +348,8 @@ func (c *Config) applyLimits(l fileLimits) error {
 		from *int
 		to   *int
 	}{
+		{"sync_tasks_per_project", l.SyncTasks, &c.Quota.SyncTasks},
+		{"waiting_names_per_sync_task", l.SyncEvents, &c.Quota.SyncEvents},
 		{"running_tasks_per_project", l.Running, &c.Quota.Running},
 		{"waiting_tasks_per_project", l.Waiting, &c.Quota.Waiting},
 		{"created_tasks_per_day", l.PerDay, &c.Quota.CreatedPerDay},

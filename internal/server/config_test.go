@@ -29,6 +29,8 @@ network:
   allow: [10.20.0.0/16]
 limits:
   running_tasks_per_project: 7
+  sync_tasks_per_project: 2
+  waiting_names_per_sync_task: 1000
 notify:
   topics:
     "urn:smn:lab:project:oms": "https://hooks.example.org/x"
@@ -55,7 +57,7 @@ func TestLoadDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8480", DataDir: "./oms-data", LogFormat: "text", LogLevel: "info",
-		Quota: oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200},
+		Quota: oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -74,7 +76,7 @@ func TestLoadFile(t *testing.T) {
 		Listen: "127.0.0.1:1", DataDir: "./oms-data", Concurrency: 12, LogFormat: "text", LogLevel: "debug",
 		Regions:      []region.Override{{CloudType: oms.CloudAWS, Region: "lab-a", Endpoint: "http://127.0.0.1:9000", PathStyle: true}},
 		AllowPrivate: true, Allow: []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16")},
-		Quota:  oms.Quota{Running: 7, Waiting: 50, CreatedPerDay: 200},
+		Quota:  oms.Quota{Running: 7, Waiting: 50, CreatedPerDay: 200, SyncTasks: 2, SyncEvents: 1000},
 		Topics: map[string]string{"urn:smn:lab:project:oms": "https://hooks.example.org/x"},
 	}
 	if diff := cmp.Diff(want, c, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
