@@ -155,7 +155,7 @@ func TestTenantOfCredential(t *testing.T) {
 func TestReader(t *testing.T) {
 	h := newHarness(newFakeTasks(task(7, oms.StatusPaused)))
 	for _, rt := range admitted() {
-		if !rt.auth.Action.Writes() {
+		if !rt.auth.Action.Writes() && !strings.Contains(rt.path, "{sync_task_id}") { // TestSyncReader
 			if w := h.as(project+"/reader", rt.method, pathOf(rt, project, "7"), ""); w.Code != http.StatusOK {
 				t.Errorf("%s: %d %s", rt.name, w.Code, w.Body)
 			}

@@ -555,6 +555,21 @@ func TestSyncTenants(t *testing.T) {
 	}
 }
 
+// A reader may read, and reading is not audited.
+func TestSyncReader(t *testing.T) {
+	h := syncHarness(newFakeSyncs(syncTask("7", oms.SyncRunning)))
+	for _, rt := range syncRoutes() {
+		path := pathOf(rt, project, "7") + "?query_time=1&data_type=SIZE&start_time=1&end_time=2"
+		w := h.as(project+"/reader", rt.method, path, bodies[rt.name])
+		if want := map[bool]int{false: http.StatusOK, true: http.StatusForbidden}[rt.auth.Action.Writes()]; w.Code != want {
+			t.Errorf("%s: %d, want %d", rt.name, w.Code, want)
+		}
+	}
+	if len(h.audit.entries) != 5 { // the refusals
+		t.Errorf("audit: %+v", h.audit.entries)
+	}
+}
+
 // The audit log has the first call with events of each sender and minute and the number of the others, and every
 // refusal.
 func TestSyncAudit(t *testing.T) {
