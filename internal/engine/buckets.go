@@ -19,6 +19,8 @@ const checkPatience = 10 * time.Second
 type buckets struct {
 	src storage.Reader
 	dst destination
+	// lists is the bucket with the task's list files, nil for tasks without.
+	lists storage.Reader
 }
 
 // destination is what a task needs to write.
@@ -93,7 +95,9 @@ func (e *Engine) checkBuckets(ctx context.Context, spec oms.TaskSpec, keys oms.T
 		if err == nil {
 			err = checkDestination(ctx, dst)
 		}
-		dstErr = unreachable(err, "OMS.1020", "destination")
+		if dstErr = unreachable(err, "OMS.1020", "destination"); dstErr == nil {
+			dstErr = e.checkListBucket(ctx, spec, keys.Dst)
+		}
 	})
 	both.Wait()
 	if srcErr != nil {
@@ -142,7 +146,7 @@ func firstSelected(spec oms.TaskSpec) string {
 	return ""
 }
 
-func checkDestination(ctx context.Context, dst destination) error {
+func checkDestination(ctx context.Context, dst storage.Reader) error {
 	if b, ok := dst.(storage.BucketLister); ok {
 		return b.CheckBucket(ctx)
 	}

@@ -75,6 +75,7 @@ func (e *Engine) failedLines(ctx context.Context, t oms.Task, w io.Writer) error
 			break
 		}
 		for _, f := range page {
+			f.Key = t.Spec.Type.FailureName(f.Key)
 			if _, err := buf.WriteString(failedLine(f, e.opts.Zone)); err != nil {
 				return err
 			}

@@ -10,11 +10,11 @@ import (
 
 // planRanges returns the ranges that the run of t adds to those that exist. A run over a fresh space gets a range
 // per selected prefix and one for the exact names. A run that goes on, and one over failures only, gets ranges
-// over the failures of earlier runs, where none is left over from before.
-func planRanges(t oms.Task, existing []oms.Range) []oms.Range {
+// over the failures of earlier runs, where none is left over from before. lists are the list files of a fresh space.
+func planRanges(t oms.Task, existing []oms.Range, lists []oms.ListSource) []oms.Range {
 	var added []oms.Range
 	if len(existing) == 0 {
-		added = spaces(t.Spec)
+		added = append(spaces(t.Spec), listRanges(lists)...)
 	} else {
 		for _, g := range failureGaps(existing) {
 			added = append(added, oms.Range{Kind: oms.RangeFailures, Start: g.after, Cur: g.after, End: g.end})
@@ -86,6 +86,11 @@ func wholeBucket(spec oms.TaskSpec) bool {
 // checkBooks returns an error when the ranges of a finished run do not add up (rules P3 and P4): each must be done
 // and balanced, and together they must tile the selected space.
 func checkBooks(spec oms.TaskSpec, rs []oms.Range) error {
+	if spec.Type.Lists() {
+		if err := checkListBooks(rs); err != nil {
+			return err
+		}
+	}
 	tiles := make(map[space][]oms.Range)
 	for _, r := range rs {
 		switch {

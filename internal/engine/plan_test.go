@@ -55,7 +55,7 @@ func TestPlanRanges(t *testing.T) {
 		for i := range c.want {
 			c.want[i].TaskID, c.want[i].Generation = 17, gen
 		}
-		got := planRanges(oms.Task{ID: 17, Generation: gen, Spec: c.spec}, c.existing)
+		got := planRanges(oms.Task{ID: 17, Generation: gen, Spec: c.spec}, c.existing, nil)
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}

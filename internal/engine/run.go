@@ -131,7 +131,7 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 	if err != nil {
 		return result{err: err}
 	}
-	if t, err = e.plan(ctx, t, abilities); err != nil {
+	if t, err = e.plan(ctx, t, b, abilities); err != nil {
 		return result{err: err}
 	}
 	if err := e.work(ctx, r, t, b, abilities); err != nil {
@@ -186,11 +186,15 @@ func (e *Engine) openBuckets(ctx context.Context, t oms.Task) (buckets, error) {
 	if err != nil {
 		return buckets{}, &transfer.Stopped{Side: oms.Destination, Err: err}
 	}
-	return buckets{src: src, dst: dst}, nil
+	lists, err := e.openLists(ctx, t.Spec, keys.Dst)
+	if err != nil {
+		return buckets{}, &transfer.Stopped{Side: oms.Destination, Err: err}
+	}
+	return buckets{src: src, dst: dst, lists: lists}, nil
 }
 
 // plan stores the ranges of the run, once. The destination's clock at that moment is the epoch of a fresh space.
-func (e *Engine) plan(ctx context.Context, t oms.Task, abilities transfer.Abilities) (oms.Task, error) {
+func (e *Engine) plan(ctx context.Context, t oms.Task, b buckets, abilities transfer.Abilities) (oms.Task, error) {
 	if t.Planned {
 		return t, nil
 	}
@@ -198,7 +202,13 @@ func (e *Engine) plan(ctx context.Context, t oms.Task, abilities transfer.Abilit
 	if err != nil {
 		return t, err
 	}
-	added := planRanges(t, existing)
+	var lists []oms.ListSource
+	if t.Spec.Type.Lists() && len(existing) == 0 {
+		if lists, err = e.surveyLists(ctx, t, b); err != nil {
+			return t, err
+		}
+	}
+	added := planRanges(t, existing, lists)
 	if len(existing)+len(added) == 0 {
 		return t, oms.Errorf(oms.Unsupported, "", "tasks of type %q cannot be planned", string(t.Spec.Type))
 	}
@@ -213,6 +223,7 @@ func (e *Engine) plan(ctx context.Context, t oms.Task, abilities transfer.Abilit
 			}
 			if len(existing) == 0 {
 				cur.Epoch = abilities.Now.UTC().Truncate(time.Second)
+				cur.Found = listedLines(lists)
 			}
 			cur.Planned = true
 			return oms.TaskChange{Task: cur, Ranges: added}, nil
@@ -331,7 +342,7 @@ func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, 
 	}
 	job := e.newJob(transfer.Plan{
 		TaskID: t.ID, Generation: t.Generation, Owner: e.opts.Owner, Spec: now.Spec,
-		Src: b.src, Dst: b.dst, Abilities: abilities, Epoch: t.Epoch, Known: e.keyBounds(ctx, t),
+		Src: b.src, Dst: b.dst, Lists: b.lists, Abilities: abilities, Epoch: t.Epoch, Known: e.keyBounds(ctx, t),
 	}, r.journal)
 	r.journal.lease(rs)
 	r.attach(job, now)

@@ -32,11 +32,17 @@ func (e *Engine) Create(ctx context.Context, t oms.Task, keys oms.TaskCredential
 
 // checkSpec refuses what no run could do.
 func checkSpec(spec oms.TaskSpec) error {
-	if spec.Type != oms.TypeObject && spec.Type != oms.TypePrefix {
+	switch spec.Type {
+	case oms.TypeList, oms.TypeURLList:
+		if err := checkListFile(spec); err != nil {
+			return err
+		}
+	case oms.TypeObject, oms.TypePrefix:
+		if len(spaces(spec)) == 0 {
+			return oms.Errorf(oms.Invalid, "OMS.1004", "no objects are selected")
+		}
+	default:
 		return oms.Errorf(oms.Unsupported, "OMS.0061", "tasks of type %q are not supported", string(spec.Type))
-	}
-	if len(spaces(spec)) == 0 {
-		return oms.Errorf(oms.Invalid, "OMS.1004", "no objects are selected")
 	}
 	// A task over its own destination would read what it writes (OMS v2, 8, row 28).
 	sameStore := strings.EqualFold(spec.Src.Endpoint.URL, spec.Dst.Endpoint.URL)
@@ -216,8 +222,13 @@ func (e *Engine) BatchUpdate(ctx context.Context, project string, u oms.BatchUpd
 
 // Failures returns at most limit failed objects of the task after the key, in byte order.
 func (e *Engine) Failures(ctx context.Context, project string, id int64, after string, limit int) ([]oms.Failure, error) {
-	if _, err := e.store.Task(ctx, project, id); err != nil {
+	t, err := e.store.Task(ctx, project, id)
+	if err != nil {
 		return nil, err
 	}
-	return e.store.Failures(ctx, id, after, limit, 0)
+	fs, err := e.store.Failures(ctx, id, t.Spec.Type.AfterFailure(after), limit, 0)
+	for i := range fs {
+		fs[i].Key = t.Spec.Type.FailureName(fs[i].Key)
+	}
+	return fs, err
 }

@@ -1,6 +1,7 @@
 package listfile
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/openoms/openoms/internal/oms"
@@ -55,4 +56,32 @@ func errEmpty() error { return refuse(CodeEmpty, "it is empty") }
 
 func refuse(code, msg string) error {
 	return &oms.Error{Op: "read list file", Kind: oms.Invalid, Code: code, Msg: msg}
+}
+
+// Trouble returns why the list file key cannot be used, in words for the user, when err says so: that of a line or of
+// the file's properties, or that it cannot be read with the keys, is not the file any more that the task was planned
+// over, or is archived. Other errors, such as that the store is away, say nothing about the file and are returned as
+// they are.
+func Trouble(key string, err error) error {
+	kind, code, msg := oms.KindOf(err), oms.CodeOf(err), ""
+	switch {
+	case kind == oms.Invalid && strings.HasPrefix(code, "TRF."):
+		if e, ok := errors.AsType[*oms.Error](err); ok {
+			msg = e.Msg
+		}
+	case kind == oms.Archived:
+		code, msg = CodeArchived, "it is archived; restore it first"
+	case kind == oms.NotFound, kind == oms.NoBucket:
+		code, msg = CodeUnreadable, "it does not exist"
+	case kind == oms.Denied:
+		code, msg = CodeUnreadable, "the destination keys may not read it"
+	case kind == oms.Changed:
+		code, msg = CodeUnreadable, "it has changed since the task began; put it back as it was or create a new task"
+	default:
+		return err
+	}
+	return &oms.Error{
+		Op: "read list file", Kind: kind, Code: code, Err: err,
+		Msg: `The list file "` + oms.Clean(key) + `" cannot be used: ` + msg + ".",
+	}
 }

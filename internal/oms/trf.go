@@ -1,6 +1,10 @@
 package oms
 
-import "slices"
+import (
+	"errors"
+	"slices"
+	"strings"
+)
 
 // Side is the end of a migration at which something went wrong.
 type Side uint8
@@ -13,8 +17,12 @@ const (
 
 // ReasonOf returns the TRF code and text for trouble that stops a whole task: keys, buckets, stores that are
 // away (OMS v2 errors, section 2). The kind of err decides; of refusals the provider's code tells keys that are not
-// valid from keys that lack rights. A nil or foreign error is an internal one.
+// valid from keys that lack rights. An error that has a TRF code already keeps it and its text. A nil or foreign error
+// is an internal one.
 func ReasonOf(side Side, err error) ErrorReason {
+	if e, ok := errors.AsType[*Error](err); ok && strings.HasPrefix(e.Code, "TRF.") {
+		return ErrorReason{e.Code, e.Msg}
+	}
 	src := side == Source
 	switch KindOf(err) {
 	case Denied:

@@ -27,7 +27,8 @@ type Plan struct {
 	Spec       oms.TaskSpec
 	Src        storage.Reader
 	Dst        storage.Writer
-	Abilities  Abilities // of Dst, from Probe
+	Lists      storage.Reader // the bucket with the task's list files; nil without
+	Abilities  Abilities      // of Dst, from Probe
 	// Epoch is the destination's clock when work on the task's space began: on a resumed range an equal object that is
 	// not older is the task's own work. Zero: unknown.
 	Epoch time.Time
@@ -125,6 +126,7 @@ type Job struct {
 	sides   [2]*health // source, destination
 	flows   [targets]*guard.Flow
 	names   []string // exact names of the task, sorted
+	lines   lines    // of tasks with list files
 
 	ctx    context.Context //nolint:containedctx // the context of Run, for work that outlives the worker that began it
 	cancel context.CancelCauseFunc
@@ -171,6 +173,9 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers, res.buffers.limit)}
 	j.cond.L = &j.mu
 	j.space, j.live = keyspace.New(opts.Walkers, plan.Known), make(map[*keyspace.Range]*span)
+	if plan.Spec.Type == oms.TypeURLList {
+		j.plan.Src = named{urls: plan.Src, of: &j.lines}
+	}
 	prefixes, names := plan.Spec.Selection()
 	j.names = names
 	selected := slices.Concat(prefixes, names, []string{""})[0] // keys may be allowed to list nothing else

@@ -31,6 +31,7 @@ type item struct {
 	job    *Job
 	batch  *batch
 	obj    storage.ListedObject
+	line   *oms.Line    // that names it; nil in tasks without list files
 	stat   bool         // the listing of both sides is unknown: ask them first (named objects, failed objects)
 	crc64  bool         // compare the CRC64 of both sides first
 	own    bool         // the destination seems to hold this task's own copy: prove it instead of sending it again
@@ -405,6 +406,9 @@ func (it *item) settle(ctx context.Context, o outcome) {
 	b.pending--
 	done := b.pending == 0
 	b.mu.Unlock()
+	if it.line != nil {
+		it.job.lines.leave(it.obj.Key)
+	}
 	if done {
 		it.job.noteErr(b.span.window.acknowledge(ctx, it.job.journal))
 	}
@@ -424,7 +428,7 @@ func (b *batch) book(it *item, o outcome, now time.Time) {
 		d.Failed++
 		d.FailedBytes += size
 		b.failures = append(b.failures, oms.Failure{
-			TaskID: it.job.plan.TaskID, Key: it.obj.Key, Size: size, Kind: oms.KindOf(o.err), Code: o.code,
+			TaskID: it.job.plan.TaskID, Key: it.failureKey(), Size: size, Kind: oms.KindOf(o.err), Code: o.code,
 			Message: oms.Clean(o.err.Error()), At: now.UnixMilli(),
 		})
 	case o.action == Skip:
@@ -433,9 +437,21 @@ func (b *batch) book(it *item, o outcome, now time.Time) {
 		d.Migrated, d.MigratedBytes, d.MovedBytes = 1, size, o.moved
 	}
 	if it.prior != nil && o.err == nil {
-		b.resolved = append(b.resolved, it.obj.Key)
+		b.resolved = append(b.resolved, it.failureKey())
 	}
 	b.delta = b.delta.Add(d)
+}
+
+// failureKey is the Key of the object's failure: of the one that is retried, else its name, with its line where a list
+// names it.
+func (it *item) failureKey() string {
+	switch {
+	case it.prior != nil:
+		return it.prior.Key
+	case it.line != nil:
+		return it.line.FailureKey(it.obj.Key)
+	}
+	return it.obj.Key
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

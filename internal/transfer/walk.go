@@ -20,6 +20,7 @@ const (
 func (j *Job) adopt(ranges []oms.Range) {
 	for _, r := range ranges {
 		j.seq = max(j.seq, r.Seq)
+		j.lines.learn(r)
 		if !r.Done {
 			j.waiting = append(j.waiting, newSpan(r))
 		}
@@ -186,6 +187,8 @@ func (j *Job) walkSpan(ctx context.Context, s *span) error {
 		err = j.walkNames(ctx, s)
 	case oms.RangeFailures:
 		err = j.walkFailures(ctx, s)
+	case oms.RangeLines:
+		err = j.walkLines(ctx, s)
 	case oms.RangeEvents:
 		err = j.walkEvents(ctx, s)
 	default:
@@ -357,6 +360,9 @@ func (j *Job) dispatchNamed(ctx context.Context, b *batch) error {
 
 // walkFailures hands out the failures of earlier runs.
 func (j *Job) walkFailures(ctx context.Context, s *span) error {
+	if j.plan.Spec.Type.Lists() {
+		return j.walkFailedLines(ctx, s)
+	}
 	for after := s.r.Cur; ; {
 		list, err := j.journal.Failures(ctx, after, batchItems)
 		if err != nil || len(list) == 0 {
