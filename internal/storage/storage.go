@@ -2,7 +2,7 @@
 // words of the field, and how errors are told apart.
 //
 // A provider implements Reader, most implement Writer, and further abilities are small interfaces found by
-// type assertion (Multiparter, Brancher, Browser, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
+// type assertion (Multiparter, PartSizer, Brancher, Browser, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
 // retry (only package transfer retries), and return *oms.Error; context errors pass through. Keys are opaque
 // bytes: nobody trims, cleans or normalises them (rule D3).
 package storage
@@ -86,6 +86,13 @@ type Entry struct {
 	Name   string // whole key; a folder's ends in "/"
 	Size   int64  // 0 for folders
 	Folder bool
+}
+
+// PartSizer tells how an object was uploaded.
+type PartSizer interface {
+	// PartSize returns the bytes of the first part of an object that was uploaded in parts and still has the ETag, and
+	// how many parts there are. oms.Unsupported when the store does not tell.
+	PartSize(ctx context.Context, key, etag string) (size int64, parts int, err error)
 }
 
 // Copier copies inside one store without moving bytes through this process.

@@ -67,6 +67,11 @@ func (c *call) getObject(b *Bucket) (answer, error) {
 		case rangeNone:
 		}
 	}
+	if c.op == HeadObject && c.query.Get("partNumber") == "1" && c.cloud.profile.PartHeads && o.Parts > 0 {
+		a.status = http.StatusPartialContent
+		a.body = slice(a.body, 0, o.first)
+		h.Set("X-Amz-Mp-Parts-Count", strconv.Itoa(o.Parts))
+	}
 	c.objectHeaders(o, a.status)
 	if c.op == HeadObject {
 		h.Set("Content-Length", strconv.FormatInt(a.body.size(), 10))

@@ -395,6 +395,7 @@ func (c *call) assemble(u *upload, parts []*part) (*Object, error) {
 		Parts:   len(parts),
 		Attrs:   u.attrs.withDefaults(),
 		body:    join(pieces),
+		first:   pieces[0].size(),
 	}
 	o.Size = o.body.size()
 	if profile.CRC64Header != "" {

@@ -100,6 +100,7 @@ type Object struct {
 	crc64xz uint64   // kept when the profile has a CRC64Header
 	restore restoreState
 	body    content
+	first   int64 // bytes of the first of Parts
 }
 
 // restoreState says how far the restore of an archived object is.

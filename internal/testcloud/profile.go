@@ -60,6 +60,7 @@ type Profile struct {
 	ListMillis      bool     // listings show Last-Modified with milliseconds, not only whole seconds
 	RFC2047         bool     // non-ASCII metadata comes back as RFC 2047 encoded words
 	NoConditions    bool     // If-Match and its like are ignored
+	PartHeads       bool     // HEAD with partNumber=1 tells the size of the first part and how many there are
 	MaxKeys         int      // per listing page
 	MaxParts        int      // highest part number and number of parts of a ListParts page
 	MinPartSize     int64    // of all parts but the last
@@ -75,6 +76,7 @@ func AWS() Profile {
 		Checksums:       true,
 		LocationElement: "LocationConstraint",
 		RFC2047:         true,
+		PartHeads:       true,
 		MaxKeys:         1000,
 		MaxParts:        10_000,
 		MinPartSize:     5 << 20,
@@ -101,6 +103,7 @@ func Plain() Profile {
 	p.Name = "plain"
 	p.Checksums = false
 	p.RFC2047 = false
+	p.PartHeads = false
 	return p
 }
 

@@ -104,17 +104,24 @@ func (u *upload) checkSource() error {
 			return corrupt("the bytes read differ from the source's own CRC64NVME")
 		}
 	}
-	return u.checkMD5()
+	return u.checkETag()
 }
 
-// checkMD5 compares what was read with the source's ETag. Bytes that were read twice alike are what the source holds:
-// then its ETag is no MD5, unless that of another object was.
-func (u *upload) checkMD5() error {
+// checkETag compares what was read with the source's ETag, if that can be told: all parts were hashed in order, or they
+// are those of the source and the destination told the MD5 of each. Bytes that were read twice alike are what the source
+// holds: then its ETag is no MD5, unless that of another object was.
+func (u *upload) checkETag() error {
 	known := &u.it.job.srcETags
-	if u.inOrder == nil {
+	var same bool
+	switch etag := multipartETag(u.parts); {
+	case u.inOrder != nil:
+		same = u.inOrder.is(u.src.ETag)
+	case !u.ownParts || etag == "" || known.foreign():
 		return nil
+	default:
+		same = strings.EqualFold(etag, u.src.ETag)
 	}
-	if u.inOrder.is(u.src.ETag) {
+	if same {
 		known.match()
 		return nil
 	}

@@ -1,9 +1,11 @@
 package transfer_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
 	"github.com/openoms/openoms/internal/testcloud"
 )
 
@@ -144,4 +146,58 @@ func namesOf(prefix string) oms.TaskSpec {
 	spec := wholeBucket()
 	spec.Src.Keys = []string{prefix}
 	return spec
+}
+
+// TestSourcePartsAreKept: an object that was uploaded in parts arrives in the same parts, so that its ETag tells of every
+// bit that changed on the way, from a source that offers no other checksum.
+func TestSourcePartsAreKept(t *testing.T) {
+	const part = 6 << 20
+	whole := fillBytes(3*part+5, 3)
+	src := testcloud.Plain()
+	src.PartHeads = true
+	for name, flips := range map[string]int{"sound": 0, "one bit flips once": 1, "it always flips": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t, testcloud.Options{Profile: src}, testcloud.Options{})
+			put := open(t, p.srcURL, "src")
+			for _, k := range []string{"a", "b"} {
+				id, err := put.CreateUpload(t.Context(), k, storage.Attrs{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var parts []storage.Part
+				for off := 0; off < len(whole); off += part {
+					b := whole[off:min(off+part, len(whole))]
+					w, err := put.PutPart(t.Context(), storage.PartRequest{
+						Key: k, UploadID: id, Number: len(parts) + 1, Body: bytes.NewReader(b), Size: int64(len(b)),
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					parts = append(parts, storage.Part{Number: len(parts) + 1, ETag: w.ETag, Size: int64(len(b))})
+				}
+				if _, err := put.CompleteUpload(t.Context(), k, id, parts); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if flips != 0 {
+				p.src.Faults.Add(testcloud.Rule{
+					Ops: []testcloud.Op{testcloud.GetObject}, Key: func(k string) bool { return k == "b" },
+					Fault: testcloud.FlipBody(1 << 20), Count: max(flips, 0),
+				})
+			}
+			spec := wholeBucket()
+			spec.Overwrite = oms.FullOverwrite
+			c := newRun(t, p, spec).mustFinish(t) // whose first object shows that the source's ETags are true
+			if there, ok := p.dstBucket.Get("b"); flips < 0 {
+				if c.Failed != 1 || ok {
+					t.Errorf("counted %+v, want a failure and no copy", c)
+				}
+			} else if !ok || there.Parts != 4 {
+				t.Error("not in the source's parts")
+			} else {
+				p.mustBeEqual(t)
+			}
+		})
+	}
 }

@@ -6,8 +6,8 @@ import "sync/atomic"
 // that is, before its ETags count as something else.
 const manyForeign = 3
 
-// etags is what a job has learned about a source's ETags that look like the MD5 of the object. Some stores make up
-// others, which says nothing about the bytes; a bucket with one true MD5 has no such store.
+// etags is what a job has learned about a source's ETags that look like the MD5 of the object, or of its parts. Some
+// stores make up others, which says nothing about the bytes; a bucket with one true MD5 has no such store.
 type etags struct {
 	matched   atomic.Bool  // some object's ETag was the MD5 of its bytes
 	different atomic.Int64 // objects read twice alike whose ETag was another

@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/openoms/openoms/internal/oms"
@@ -11,8 +13,9 @@ import (
 // Part sizes: small enough that a few parts in flight fit in the buffers, large enough that requests are few.
 const (
 	minPart   = 8 << 20
-	fewParts  = 1000 // parts grow up to MaxBuffer while there are more than so many
-	mostParts = 9000 // leaves room under the usual limit of 10,000
+	fewParts  = 1000    // parts grow up to MaxBuffer while there are more than so many
+	mostParts = 9000    // leaves room under the usual limit of 10,000
+	leastPart = 5 << 20 // what most stores take
 	mebibyte  = 1 << 20
 )
 
@@ -41,22 +44,58 @@ func partSize(size int64, lim storage.PartLimits) int64 {
 	return p
 }
 
+// partSize returns the part size to use: the source's own where it can be found, because then the destination's ETag
+// must be the source's.
+func (u *upload) partSize(ctx context.Context, lim storage.PartLimits) int64 {
+	j := u.it.job
+	usual := partSize(u.src.Size, lim)
+	want := partsOf(u.src.ETag)
+	sizer, ok := j.plan.Src.(storage.PartSizer)
+	if !ok || want < 2 || u.src.Encrypted || !j.plan.Abilities.ETagMD5 || j.srcETags.foreign() {
+		return usual
+	}
+	var size int64
+	var parts int
+	err := j.retry(ctx, srcRead, func(ctx context.Context, _ *watch) (err error) {
+		size, parts, err = sizer.PartSize(ctx, u.it.obj.Key, u.src.ETag)
+		return err
+	})
+	usable := size >= max(lim.MinPart, leastPart) && size <= MaxBuffer && (lim.MaxPart == 0 || size <= lim.MaxPart) &&
+		(lim.MaxParts == 0 || want <= lim.MaxParts)
+	if err != nil || parts != want || !usable || (u.src.Size+size-1)/size != int64(want) {
+		return usual
+	}
+	u.ownParts = true
+	return size
+}
+
+// partsOf returns the number of parts in the ETag that S3 gives an object made of parts, 0 for any other.
+func partsOf(etag string) int {
+	sum, number, ok := strings.Cut(etag, "-")
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil || n < 1 || !looksLikeMD5(sum) {
+		return 0
+	}
+	return n
+}
+
 // upload is a large object in progress.
 type upload struct {
-	it     *item
-	mp     storage.Multiparter
-	src    storage.Object
-	key    string // at the destination
-	row    oms.Upload
-	parts  []storage.Part // by number - 1; Number 0: not there yet
-	crcs   []uint32       // by number - 1
-	crc64s []uint64       // by number - 1; only when the source reported a CRC64NVME
-	noCRC  bool           // the CRC of some part is unknown: it was there when the upload was taken up again
-	proof  Proof          // weakest proof of a part; ProofKinds: the whole must be read back
-	moved  int64
-	todo   todo
-	tries  []tries // by number - 1
-	result chan partResult
+	it       *item
+	mp       storage.Multiparter
+	src      storage.Object
+	key      string // at the destination
+	row      oms.Upload
+	parts    []storage.Part // by number - 1; Number 0: not there yet
+	crcs     []uint32       // by number - 1
+	crc64s   []uint64       // by number - 1; only when the source reported a CRC64NVME
+	noCRC    bool           // the CRC of some part is unknown: it was there when the upload was taken up again
+	proof    Proof          // weakest proof of a part; ProofKinds: the whole must be read back
+	moved    int64
+	ownParts bool // the parts are those that the source object was uploaded in
+	todo     todo
+	tries    []tries // by number - 1
+	result   chan partResult
 	// inOrder is set when the source reported nothing of the whole object but its MD5.
 	inOrder *inOrder
 	// before is the CRC32C of what an earlier attempt read whose MD5 was not the source's; nil: none.
@@ -143,7 +182,7 @@ func (u *upload) open(ctx context.Context) outcome {
 	}
 	lim := u.mp.PartLimits()
 	u.row = oms.Upload{
-		TaskID: j.plan.TaskID, Key: u.it.obj.Key, Size: u.src.Size, ETag: u.src.ETag, PartSize: partSize(u.src.Size, lim),
+		TaskID: j.plan.TaskID, Key: u.it.obj.Key, Size: u.src.Size, ETag: u.src.ETag, PartSize: u.partSize(ctx, lim),
 	}
 	if most := int64(lim.MaxParts); most > 0 && u.row.Size > most*u.row.PartSize {
 		return failed(oms.FailInitUpload, &oms.Error{
