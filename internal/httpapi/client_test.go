@@ -135,6 +135,8 @@ func (anyRegion) Resolve(_ oms.CloudType, region string) (oms.Endpoint, bool) {
 
 type noSyncs struct{ httpapi.Syncs }
 
+type noBuckets struct{ httpapi.Buckets }
+
 type noAudit struct{}
 
 func (noAudit) Append(context.Context, oms.AuditEntry) error { return nil }
@@ -158,7 +160,7 @@ func newService(t *testing.T, tasks httpapi.Tasks) (endpoint string, first auth.
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(httpapi.New(httpapi.Options{
-		Tasks: tasks, Syncs: noSyncs{}, Regions: anyRegion{}, Auth: identities, Audit: noAudit{}, Logger: slog.New(slog.DiscardHandler),
+		Tasks: tasks, Syncs: noSyncs{}, Regions: anyRegion{}, Buckets: noBuckets{}, Auth: identities, Audit: noAudit{}, Logger: slog.New(slog.DiscardHandler),
 	}))
 	t.Cleanup(srv.Close)
 	return srv.URL, first

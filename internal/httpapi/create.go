@@ -131,11 +131,15 @@ func bucket(f fields, code string) string { return bucketIn(f, "bucket", code) }
 // bucketIn reads the bucket name of a member.
 func bucketIn(f fields, member, code string) string {
 	name := f.word(member, maxBucket)
-	wrong := func(c rune) bool { return !alphanumeric(c) && c != '-' && c != '.' && c != '_' }
-	if strings.ContainsFunc(name, wrong) || strings.Trim(name, ".") != name || strings.Contains(name, "..") {
+	if !plausibleBucket(name) {
 		f.refuse(code, "The field %s is not a bucket name.", f.path+member)
 	}
 	return name
+}
+
+func plausibleBucket(name string) bool {
+	wrong := func(c rune) bool { return !alphanumeric(c) && c != '-' && c != '.' && c != '_' }
+	return !strings.ContainsFunc(name, wrong) && strings.Trim(name, ".") == name && !strings.Contains(name, "..")
 }
 
 func alphanumeric(c rune) bool {

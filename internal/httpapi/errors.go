@@ -83,7 +83,7 @@ func classify(err error) (status int, code, msg string) {
 // contractError returns the outermost *oms.Error in err's chain whose code is one of the contract, or nil.
 func contractError(err error) *oms.Error {
 	for e, ok := errors.AsType[*oms.Error](err); ok; e, ok = errors.AsType[*oms.Error](e.Err) {
-		if strings.HasPrefix(e.Code, "OMS.") || strings.HasPrefix(e.Code, "APIGW.") {
+		if strings.HasPrefix(e.Code, "OMS.") || strings.HasPrefix(e.Code, "APIGW.") || strings.HasPrefix(e.Code, "TRF.") {
 			return e
 		}
 		if e.Err == nil {

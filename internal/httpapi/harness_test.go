@@ -273,7 +273,7 @@ type harness struct {
 func newHarness(tasks *fakeTasks, configure ...func(*Options)) *harness {
 	h := &harness{tasks: tasks, audit: &fakeAudit{}, logs: &bytes.Buffer{}}
 	opts := Options{
-		Tasks: tasks, Syncs: newFakeSyncs(), Regions: fakeRegions{}, Auth: fakeAuth{}, Audit: h.audit,
+		Tasks: tasks, Syncs: newFakeSyncs(), Regions: fakeRegions{}, Buckets: &fakeBuckets{}, Auth: fakeAuth{}, Audit: h.audit,
 		Logger: slog.New(slog.NewJSONHandler(&lockedWriter{w: h.logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Clock:  func() time.Time { return testNow },
 		Rate:   RateLimit{PerSecond: -1},

@@ -77,6 +77,7 @@ func TestOpenAPI(t *testing.T) {
 	g := generator{schemas: map[string]any{}, docs: typeDocs(t)}
 	paths := map[string]map[string]any{}
 	docs := operationDocs()
+	maps.Copy(docs, bucketDocs())
 	maps.Copy(docs, syncDocs())
 	for _, rt := range routes() {
 		doc, ok := docs[rt.name]

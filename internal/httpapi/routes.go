@@ -37,6 +37,8 @@ type call struct {
 	project string // of the path; equal to the identity's
 	body    []byte
 	object  string // what it is about, for the audit log
+
+	recorded bool // the operation has written its own entry of the audit log
 }
 
 // may declares a route for callers with the right to the action.
@@ -62,7 +64,7 @@ func routes() []route {
 		{http.MethodPost, tasks + "/batch-update", "BatchUpdateTasks", may(auth.TaskUpdate), normalBody, (*service).batchUpdate},
 		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}/failures", "ListFailures", may(auth.ExtensionGet), noBody, (*service).listFailures},
 	}
-	return append(operations, syncRoutes()...)
+	return slices.Concat(operations, syncRoutes(), bucketRoutes())
 }
 
 // mux registers all paths. Each pattern is registered once for all methods: the refusal of a wrong method is

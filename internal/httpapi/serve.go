@@ -116,7 +116,7 @@ func (s *service) operation(rt route) http.Handler {
 		} else {
 			s.writeJSON(w, r, result)
 		}
-		if rt.auth.Action.Writes() && !isRateLimit(err) || status == http.StatusUnauthorized || status == http.StatusForbidden {
+		if rt.auth.Action.Writes() && !isRateLimit(err) && !c.recorded || status == http.StatusUnauthorized || status == http.StatusForbidden {
 			s.record(ctx, w, c, rt.name, err)
 		}
 		s.log.DebugContext(ctx, "request served", "operation", rt.name, "status", status,

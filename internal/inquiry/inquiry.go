@@ -59,9 +59,9 @@ func New(opts Options) *Service {
 // Clouds returns every cloud with its regions, for showing.
 func (s *Service) Clouds() []region.Cloud { return s.regions.Clouds() }
 
-// Buckets returns the names of the account's buckets in order. Places that do not answer are left out as long as one
+// ListBuckets returns the names of the account's buckets in order. Places that do not answer are left out as long as one
 // does. OMS.1016 when the keys are refused or there is no bucket, OMS.1014 when they lack rights, OMS.0153 otherwise.
-func (s *Service) Buckets(ctx context.Context, q oms.BucketQuery) ([]string, error) {
+func (s *Service) ListBuckets(ctx context.Context, q oms.BucketQuery) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	places := s.regions.Listing(q.CloudType)

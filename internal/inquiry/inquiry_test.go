@@ -114,7 +114,7 @@ func wrongKeys(q oms.BucketQuery) oms.BucketQuery {
 
 func TestBuckets(t *testing.T) {
 	l := newLab(t, "lab-a", "lab-b")
-	if _, err := l.Buckets(t.Context(), l.query("")); err == nil || oms.CodeOf(err) != "OMS.1016" {
+	if _, err := l.ListBuckets(t.Context(), l.query("")); err == nil || oms.CodeOf(err) != "OMS.1016" {
 		t.Errorf("no buckets: got %v, want OMS.1016", err)
 	}
 	l.clouds[0].CreateBucket("zebra")
@@ -124,7 +124,7 @@ func TestBuckets(t *testing.T) {
 	list := func(change func(*oms.BucketQuery)) ([]string, error) {
 		q := l.query("")
 		change(&q)
-		return l.Buckets(t.Context(), q)
+		return l.ListBuckets(t.Context(), q)
 	}
 	got, err := list(func(*oms.BucketQuery) {})
 	if err != nil || !slices.Equal(got, []string{"ant", "bee-1250000000", "zebra"}) {
@@ -194,7 +194,7 @@ func TestHostileNames(t *testing.T) {
 	tr := s3.NewTransport(s3.TransportOptions{Dial: (&net.Dialer{}).DialContext})
 	defer tr.CloseIdleConnections()
 	s := inquiry.New(inquiry.Options{Opener: s3.NewOpener(s3.Options{Transport: tr}), Regions: table})
-	got, err := s.Buckets(t.Context(), oms.BucketQuery{CloudType: oms.CloudAWS})
+	got, err := s.ListBuckets(t.Context(), oms.BucketQuery{CloudType: oms.CloudAWS})
 	if err != nil || !slices.Equal(got, []string{"<script>", "good"}) {
 		t.Errorf("got %q, %v", got, err)
 	}

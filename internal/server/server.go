@@ -100,7 +100,7 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 		return err
 	}
 	handler := httpapi.New(httpapi.Options{
-		Tasks: s.plane, Syncs: s.plane, Regions: regions, Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
+		Tasks: s.plane, Syncs: s.plane, Regions: regions, Buckets: newInquiry(s.plane, regions, opts), Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
 		Ready:   s.store.Ready,
 		Metrics: telemetry.Handler(telemetry.NewRegistry(opts.Version, s.stats)),
 		Version: opts.Version,
