@@ -1,36 +1,48 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/openoms/openoms/internal/egress"
 	"github.com/openoms/openoms/internal/engine"
+	"github.com/openoms/openoms/internal/guard"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage/cdn"
 	"github.com/openoms/openoms/internal/storage/s3"
 	"github.com/openoms/openoms/internal/transfer"
 )
 
-// defaultConcurrency is the number of objects in flight when nobody said otherwise.
-const defaultConcurrency = 64
+// Bounds when the operator says nothing else.
+const (
+	mostRequests     = 512 // of a class (listing, reading, writing) in flight to a bucket; the guard finds out how many help
+	spareConnections = 16  // kept beside those for reading and writing
+)
 
-// dataPlane is what moves objects: the engine with the connections that it uses.
+// dataPlane is what moves objects: the engine with the connections that it uses and what decides how many.
 type dataPlane struct {
 	*engine.Engine
 	transport *s3.Transport
+	guard     *guard.Guard
+	log       *slog.Logger
 }
 
 // dataPlaneOptions say how objects are moved.
 type dataPlaneOptions struct {
 	store       *store
 	egress      egress.Options
-	concurrency int // 0 is automatic
+	concurrency int   // 0 is automatic
+	memory      int64 // bytes of buffers; 0 is automatic
 	noWorkers   bool
 	quota       oms.Quota
 	groups      oms.GroupLimits
@@ -41,15 +53,13 @@ type dataPlaneOptions struct {
 
 // newDataPlane wires the engine to store and network.
 func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
-	guard, err := egress.New(opts.egress)
+	network, err := egress.New(opts.egress)
 	if err != nil {
 		return nil, err
 	}
-	concurrency := opts.concurrency
-	if concurrency == 0 {
-		concurrency = defaultConcurrency
-	}
-	transport := s3.NewTransport(s3.TransportOptions{Dial: guard.DialContext, IdlePerHost: 2*concurrency + 16})
+	requests := cmp.Or(opts.concurrency, mostRequests)
+	lanes := guard.New(guard.Options{MaxSlots: requests, Memory: opts.store, Logger: opts.log, Clock: opts.clock})
+	transport := s3.NewTransport(s3.TransportOptions{Dial: network.DialContext, IdlePerHost: 2*requests + spareConnections})
 	buckets := s3.NewOpener(s3.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
 	opener := cdn.NewOpener(buckets, cdn.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
 	e, err := engine.New(engine.Options{
@@ -57,8 +67,8 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		Store:     opts.store,
 		Sealer:    opts.store.sealer,
 		Opener:    opener,
-		Resources: transfer.NewResources(transfer.Bounds{Slots: concurrency}),
-		Transfer:  transfer.Options{Workers: concurrency},
+		Resources: transfer.NewResources(transfer.Bounds{Slots: opts.concurrency, Memory: opts.memory, Guard: lanes}),
+		Transfer:  transfer.Options{Workers: opts.concurrency},
 		Quota:     opts.quota,
 		Groups:    opts.groups,
 		Logger:    opts.log,
@@ -68,7 +78,21 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dataPlane{Engine: e, transport: transport}, nil
+	return &dataPlane{Engine: e, transport: transport, guard: lanes, log: opts.log}, nil
+}
+
+// Run moves until ctx ends. What earlier processes learned about the stores is used, and what this one learns is kept.
+func (p *dataPlane) Run(ctx context.Context) error {
+	if err := p.guard.Load(ctx); err != nil && ctx.Err() == nil {
+		p.log.WarnContext(ctx, "what is known of the stores cannot be read; it is learned again", "err", err)
+	}
+	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var keeping errgroup.Group
+	keeping.Go(func() error { return p.guard.Run(keep) })
+	err := p.Engine.Run(ctx)
+	stop() // after the last task, whose end is worth remembering too
+	return errors.Join(err, keeping.Wait())
 }
 
 // newOwner names this process in leases.

@@ -54,6 +54,9 @@ func neverStarted(dir string) error {
 	return oms.Errorf(oms.NotFound, "", "no service has started with the data directory %q yet: run oms serve once", dir)
 }
 
+// Run moves until ctx ends; see engine.Engine.
+func (l *Local) Run(ctx context.Context) error { return l.plane.Run(ctx) }
+
 // Close gives the data directory back.
 func (k *Keys) Close() error { return k.store.close() }
 
