@@ -95,6 +95,12 @@ func (s *splitter) fits(objects, bytes int64) bool {
 	return objects <= s.maxObjects && bytes <= s.maxBytes
 }
 
+// joins reports whether two neighbouring stretches may be one task. What is empty joins everything, even one object that
+// is too large for a task.
+func (s *splitter) joins(objects, bytes, moreObjects, moreBytes int64) bool {
+	return objects == 0 || moreObjects == 0 || s.fits(objects+moreObjects, bytes+moreBytes)
+}
+
 // position is where something ends: behind a key of a prefix, or, with no key, behind the whole prefix.
 type position struct {
 	prefix int
@@ -144,7 +150,7 @@ func (s *splitter) finish(v *openSpan) {
 	s.spans = slices.Delete(s.spans, i, i+1)
 	s.removed = append(s.removed, v.Seq)
 	delete(s.dirty, v)
-	if v.Objects > 0 && v.TailObjects > 0 && !s.fits(v.Objects+v.TailObjects, v.Bytes+v.TailBytes) {
+	if !s.joins(v.Objects, v.Bytes, v.TailObjects, v.TailBytes) {
 		end := position{v.Prefix, v.End}
 		s.emit(v.First, v.Start, end, v.Objects, v.Bytes)
 		v.First, v.Start = end.next()
@@ -161,7 +167,7 @@ func (s *splitter) place(i int, v *openSpan) {
 	if i < len(s.spans) {
 		right := s.spans[i]
 		first, start := end.next()
-		if right.First == first && right.Start == start && s.fits(right.Objects+objects, right.Bytes+bytes) {
+		if right.First == first && right.Start == start && s.joins(right.Objects, right.Bytes, objects, bytes) {
 			right.First, right.Start = v.First, v.Start
 			right.Objects += objects
 			right.Bytes += bytes
@@ -171,7 +177,7 @@ func (s *splitter) place(i int, v *openSpan) {
 	}
 	if i > 0 {
 		left := s.spans[i-1]
-		if left.endsAt(before(v.First, v.Start)) && s.fits(left.TailObjects+objects, left.TailBytes+bytes) {
+		if left.endsAt(before(v.First, v.Start)) && s.joins(left.TailObjects, left.TailBytes, objects, bytes) {
 			left.Last, left.UpTo = v.Last, v.UpTo
 			left.TailObjects += objects
 			left.TailBytes += bytes

@@ -133,6 +133,12 @@ func (anyRegion) Resolve(_ oms.CloudType, region string) (oms.Endpoint, bool) {
 	return oms.Endpoint{URL: "https://" + region + ".example.org", Region: region}, true
 }
 
+// noGroups is a service without groups: these tests call none.
+type (
+	groupService = httpapi.Groups
+	noGroups     struct{ groupService }
+)
+
 type noSyncs struct{ httpapi.Syncs }
 
 type noBuckets struct{ httpapi.Buckets }
@@ -160,7 +166,7 @@ func newService(t *testing.T, tasks httpapi.Tasks) (endpoint string, first auth.
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(httpapi.New(httpapi.Options{
-		Tasks: tasks, Syncs: noSyncs{}, Regions: anyRegion{}, Buckets: noBuckets{}, Auth: identities, Audit: noAudit{}, Logger: slog.New(slog.DiscardHandler),
+		Tasks: tasks, Syncs: noSyncs{}, Groups: noGroups{}, Regions: anyRegion{}, Buckets: noBuckets{}, Auth: identities, Audit: noAudit{}, Logger: slog.New(slog.DiscardHandler),
 	}))
 	t.Cleanup(srv.Close)
 	return srv.URL, first

@@ -33,6 +33,11 @@ func (s *service) decodeCreate(body []byte) (oms.TaskSpec, oms.TaskCredentials, 
 	if err != nil {
 		return oms.TaskSpec{}, oms.TaskCredentials{}, err
 	}
+	return s.decodeSpec(f)
+}
+
+// decodeSpec reads what CreateTask and CreateTaskGroup have in common and resolves the endpoints.
+func (s *service) decodeSpec(f fields) (oms.TaskSpec, oms.TaskCredentials, error) {
 	spec := oms.TaskSpec{Type: taskType(f)}
 	f.require("src_node")
 	f.require("dst_node")

@@ -264,16 +264,17 @@ func (fakeRegions) Resolve(cloud oms.CloudType, region string) (oms.Endpoint, bo
 // harness is a handler with fakes behind it.
 type harness struct {
 	http.Handler
-	tasks *fakeTasks
-	audit *fakeAudit
-	logs  *bytes.Buffer
+	tasks  *fakeTasks
+	groups *fakeGroups
+	audit  *fakeAudit
+	logs   *bytes.Buffer
 }
 
 // newHarness returns a handler that serves tasks; configure may change the options.
 func newHarness(tasks *fakeTasks, configure ...func(*Options)) *harness {
-	h := &harness{tasks: tasks, audit: &fakeAudit{}, logs: &bytes.Buffer{}}
+	h := &harness{tasks: tasks, groups: newFakeGroups(group("7", oms.GroupMonitoring)), audit: &fakeAudit{}, logs: &bytes.Buffer{}}
 	opts := Options{
-		Tasks: tasks, Syncs: newFakeSyncs(), Regions: fakeRegions{}, Buckets: &fakeBuckets{}, Auth: fakeAuth{}, Audit: h.audit,
+		Tasks: tasks, Syncs: newFakeSyncs(), Groups: h.groups, Regions: fakeRegions{}, Buckets: &fakeBuckets{}, Auth: fakeAuth{}, Audit: h.audit,
 		Logger: slog.New(slog.NewJSONHandler(&lockedWriter{w: h.logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Clock:  func() time.Time { return testNow },
 		Rate:   RateLimit{PerSecond: -1},

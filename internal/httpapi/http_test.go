@@ -25,11 +25,12 @@ var bodies = map[string]string{
 	"ShowBucketList":   accountBody, "ShowBucketObjects": browseBody, "ShowBucketRegion": locateBody, "CheckPrefix": prefixBody,
 	"ShowCdnInfo": cdnBody, "CheckUrlSourceListFileFormat": listBody,
 	"CreateSyncTask": createSync, "StartSyncTask": startSync, "CreateSyncEvents": `{"object_keys":["a"]}`,
+	"CreateTaskGroup": createGroup, "StartTaskGroup": start, "RetryTaskGroup": start, "UpdateTaskGroup": `{"bandwidth_policy":[]}`,
 }
 
 // pathOf fills the wildcards of a route's path.
 func pathOf(rt route, project, id string) string {
-	return strings.NewReplacer("{$}", "", "{version}", "v2", "{project_id}", project, "{task_id}", id, "{sync_task_id}", id).Replace(rt.path)
+	return strings.NewReplacer("{$}", "", "{version}", "v2", "{project_id}", project, "{task_id}", id, "{sync_task_id}", id, "{group_id}", id).Replace(rt.path)
 }
 
 // admitted returns the routes that need a credential.
@@ -56,10 +57,14 @@ func TestTwoTenants(t *testing.T) {
 			if got := code(t, w); w.Code != http.StatusForbidden || got != "OMS.0206" {
 				t.Errorf("foreign project: %d %s", w.Code, got)
 			}
-			if strings.Contains(rt.path, "{task_id}") || rt.name == "BatchUpdateTasks" {
+			status := http.StatusBadRequest
+			if strings.Contains(rt.path, "{group_id}") {
+				status = http.StatusNotFound
+			}
+			if strings.Contains(rt.path, "{task_id}") || rt.name == "BatchUpdateTasks" || status == http.StatusNotFound {
 				foreign := h.as(other, rt.method, pathOf(rt, other, "7"), bodies[rt.name])
 				unknown := h.as(other, rt.method, pathOf(rt, other, "999"), strings.Replace(bodies[rt.name], "[7]", "[999]", 1))
-				if got := code(t, foreign); foreign.Code != http.StatusBadRequest || got != "OMS.1009" {
+				if got := code(t, foreign); foreign.Code != status || got != "OMS.1009" {
 					t.Errorf("foreign id: %d %s", foreign.Code, got)
 				}
 				if foreign.Body.String() != unknown.Body.String() || foreign.Code != unknown.Code {
@@ -449,7 +454,7 @@ func TestRouting(t *testing.T) {
 		{"GET", "/v2/./" + project + "/tasks", 404, "APIGW.0101", ""},
 		{"GET", "/v2/%2e%2e/tasks", 403, "OMS.0206", ""},
 		{"GET", "/v2/" + project, 404, "APIGW.0101", ""},
-		{"GET", "/v2/" + project + "/taskgroups/x", 404, "APIGW.0101", ""},
+		{"GET", "/v2/" + project + "/taskgroups/x/nothing", 404, "APIGW.0101", ""},
 		{"GET", "/v1", 404, "OMS.1009", ""},
 		{"GET", "/favicon.ico", 404, "OMS.1009", ""},
 		{"GET", "/v3/nothing", 404, "APIGW.0101", ""},

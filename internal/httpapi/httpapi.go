@@ -67,6 +67,7 @@ type RateLimit struct {
 type Options struct {
 	Tasks   Tasks
 	Syncs   Syncs
+	Groups  Groups
 	Regions Regions
 	Buckets Buckets
 	Auth    Auth
@@ -83,14 +84,14 @@ type Options struct {
 // New returns the handler of the whole listener. It panics when a required option is missing or a route does
 // not say who may call it: both are mistakes of the program, and serving without would be unsafe.
 func New(opts Options) http.Handler {
-	if opts.Tasks == nil || opts.Syncs == nil || opts.Regions == nil || opts.Buckets == nil || opts.Auth == nil || opts.Audit == nil || opts.Logger == nil {
+	if opts.Tasks == nil || opts.Syncs == nil || opts.Groups == nil || opts.Regions == nil || opts.Buckets == nil || opts.Auth == nil || opts.Audit == nil || opts.Logger == nil {
 		panic("httpapi: a required option is missing")
 	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
 	s := &service{
-		tasks: opts.Tasks, syncs: opts.Syncs, regions: opts.Regions, buckets: opts.Buckets, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
+		tasks: opts.Tasks, syncs: opts.Syncs, groups: opts.Groups, regions: opts.Regions, buckets: opts.Buckets, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
 		log: opts.Logger, clock: opts.Clock, limiter: newLimiter(opts.Rate, opts.Clock),
 		eventLimiter: newEventLimiter(opts.Rate, opts.Clock),
 	}
@@ -101,6 +102,7 @@ func New(opts Options) http.Handler {
 type service struct {
 	tasks   Tasks
 	syncs   Syncs
+	groups  Groups
 	regions Regions
 	buckets Buckets
 	auth    Auth

@@ -77,8 +77,9 @@ func TestOpenAPI(t *testing.T) {
 	g := generator{schemas: map[string]any{}, docs: typeDocs(t)}
 	paths := map[string]map[string]any{}
 	docs := operationDocs()
-	maps.Copy(docs, bucketDocs())
 	maps.Copy(docs, syncDocs())
+	maps.Copy(docs, groupDocs())
+	maps.Copy(docs, bucketDocs())
 	for _, rt := range routes() {
 		doc, ok := docs[rt.name]
 		if !ok {
@@ -156,7 +157,7 @@ type generator struct {
 func (g *generator) operation(rt route, doc operationDoc) map[string]any {
 	op := map[string]any{"operationId": rt.name, "summary": doc.summary, "responses": g.responses(rt, doc)}
 	var params []any
-	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id"} {
+	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id", "group_id"} {
 		if strings.Contains(rt.path, "{"+name+"}") {
 			schema := map[string]any{"type": "string"}
 			if name == "task_id" {

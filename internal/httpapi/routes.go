@@ -64,7 +64,7 @@ func routes() []route {
 		{http.MethodPost, tasks + "/batch-update", "BatchUpdateTasks", may(auth.TaskUpdate), normalBody, (*service).batchUpdate},
 		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}/failures", "ListFailures", may(auth.ExtensionGet), noBody, (*service).listFailures},
 	}
-	return slices.Concat(operations, syncRoutes(), bucketRoutes())
+	return slices.Concat(operations, groupRoutes(), syncRoutes(), bucketRoutes())
 }
 
 // mux registers all paths. Each pattern is registered once for all methods: the refusal of a wrong method is

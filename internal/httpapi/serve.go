@@ -108,7 +108,7 @@ func (s *service) operation(rt route) http.Handler {
 		began := s.clock()
 		ctx, cancel := context.WithTimeout(r.Context(), operationTimeout)
 		defer cancel()
-		c := &call{r: r, project: r.PathValue("project_id"), object: cmp.Or(r.PathValue("task_id"), oms.Clean(r.PathValue("sync_task_id")))}
+		c := &call{r: r, project: r.PathValue("project_id"), object: cmp.Or(r.PathValue("task_id"), oms.Clean(r.PathValue("sync_task_id")), oms.Clean(r.PathValue("group_id")))}
 		result, err := s.do(ctx, w, rt, c)
 		status := http.StatusOK
 		if err != nil {

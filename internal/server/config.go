@@ -41,6 +41,7 @@ type Config struct {
 	AllowPrivate bool
 	Allow        []netip.Prefix
 	Quota        oms.Quota
+	Groups       oms.GroupLimits
 	Topics       map[string]string // smn_config.topic_urn to the URL that is really called
 }
 
@@ -52,6 +53,9 @@ func DefaultConfig() Config {
 		LogFormat: string(telemetry.FormatText),
 		LogLevel:  "info",
 		Quota:     oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
+		Groups: oms.GroupLimits{
+			Running: 5, CreatedPerDay: 200, TaskObjects: oms.DefaultTaskObjects, TaskBytes: oms.DefaultTaskBytes,
+		},
 	}
 }
 
@@ -265,6 +269,11 @@ type fileLimits struct {
 
 	SyncTasks  *int `yaml:"sync_tasks_per_project"`
 	SyncEvents *int `yaml:"waiting_names_per_sync_task"`
+
+	RunningGroups *int   `yaml:"running_groups_per_project"`
+	GroupsPerDay  *int   `yaml:"created_groups_per_day"`
+	TaskObjects   *int64 `yaml:"objects_per_group_task"`
+	TaskBytes     *int64 `yaml:"bytes_per_group_task"`
 }
 
 type fileNotify struct {
@@ -343,25 +352,28 @@ func (c *Config) applyScalars(nodes map[string]yaml.Node) error {
 }
 
 func (c *Config) applyLimits(l fileLimits) error {
-	for _, v := range []struct {
-		name string
-		from *int
-		to   *int
-	}{
-		{"sync_tasks_per_project", l.SyncTasks, &c.Quota.SyncTasks},
-		{"waiting_names_per_sync_task", l.SyncEvents, &c.Quota.SyncEvents},
-		{"running_tasks_per_project", l.Running, &c.Quota.Running},
-		{"waiting_tasks_per_project", l.Waiting, &c.Quota.Waiting},
-		{"created_tasks_per_day", l.PerDay, &c.Quota.CreatedPerDay},
-	} {
-		if v.from == nil {
-			continue
-		}
-		if *v.from < 1 {
-			return fmt.Errorf("limits.%s: want a number from 1", v.name)
-		}
-		*v.to = *v.from
+	return errors.Join(
+		limit("running_tasks_per_project", l.Running, &c.Quota.Running),
+		limit("waiting_tasks_per_project", l.Waiting, &c.Quota.Waiting),
+		limit("created_tasks_per_day", l.PerDay, &c.Quota.CreatedPerDay),
+		limit("sync_tasks_per_project", l.SyncTasks, &c.Quota.SyncTasks),
+		limit("waiting_names_per_sync_task", l.SyncEvents, &c.Quota.SyncEvents),
+		limit("running_groups_per_project", l.RunningGroups, &c.Groups.Running),
+		limit("created_groups_per_day", l.GroupsPerDay, &c.Groups.CreatedPerDay),
+		limit("objects_per_group_task", l.TaskObjects, &c.Groups.TaskObjects),
+		limit("bytes_per_group_task", l.TaskBytes, &c.Groups.TaskBytes),
+	)
+}
+
+// limit sets a limit that the file names.
+func limit[T int | int64](name string, from, to *T) error {
+	if from == nil {
+		return nil
 	}
+	if *from < 1 {
+		return fmt.Errorf("limits.%s: want a number from 1", name)
+	}
+	*to = *from
 	return nil
 }
 

@@ -31,6 +31,8 @@ limits:
   running_tasks_per_project: 7
   sync_tasks_per_project: 2
   waiting_names_per_sync_task: 1000
+  running_groups_per_project: 2
+  objects_per_group_task: 50000
 notify:
   topics:
     "urn:smn:lab:project:oms": "https://hooks.example.org/x"
@@ -57,7 +59,8 @@ func TestLoadDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8480", DataDir: "./oms-data", LogFormat: "text", LogLevel: "info",
-		Quota: oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
+		Quota:  oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
+		Groups: oms.GroupLimits{Running: 5, CreatedPerDay: 200, TaskObjects: 100_000, TaskBytes: 3_000_000_000_000},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -77,6 +80,7 @@ func TestLoadFile(t *testing.T) {
 		Regions:      []region.Override{{CloudType: oms.CloudAWS, Region: "lab-a", Endpoint: "http://127.0.0.1:9000", PathStyle: true}},
 		AllowPrivate: true, Allow: []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16")},
 		Quota:  oms.Quota{Running: 7, Waiting: 50, CreatedPerDay: 200, SyncTasks: 2, SyncEvents: 1000},
+		Groups: oms.GroupLimits{Running: 2, CreatedPerDay: 200, TaskObjects: 50_000, TaskBytes: 3_000_000_000_000},
 		Topics: map[string]string{"urn:smn:lab:project:oms": "https://hooks.example.org/x"},
 	}
 	if diff := cmp.Diff(want, c, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {

@@ -93,14 +93,14 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 		return err
 	}
 	s.plane, err = newDataPlane(dataPlaneOptions{
-		store: s.store, egress: rules, concurrency: cfg.Concurrency, noWorkers: cfg.NoWorkers, quota: cfg.Quota,
+		store: s.store, egress: rules, concurrency: cfg.Concurrency, noWorkers: cfg.NoWorkers, quota: cfg.Quota, groups: cfg.Groups,
 		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
 	})
 	if err != nil {
 		return err
 	}
 	handler := httpapi.New(httpapi.Options{
-		Tasks: s.plane, Syncs: s.plane, Regions: regions, Buckets: newInquiry(s.plane, regions, opts), Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
+		Tasks: s.plane, Syncs: s.plane, Groups: s.plane, Regions: regions, Buckets: newInquiry(s.plane, regions, opts), Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
 		Ready:   s.store.Ready,
 		Metrics: telemetry.Handler(telemetry.NewRegistry(opts.Version, s.stats)),
 		Version: opts.Version,
