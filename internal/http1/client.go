@@ -28,14 +28,17 @@ type Options struct {
 	HeaderTimeout time.Duration
 }
 
-// Client keeps connections to hosts. It is safe for concurrent use and runs no goroutine while it is idle.
+// Client keeps connections to hosts. It is safe for concurrent use and does nothing while there are neither requests
+// nor idle connections.
 type Client struct {
 	opts   Options
 	copies sync.Pool // *[]byte of copyBuffer
 
-	mu    sync.Mutex
-	idle  map[string][]*conn // by Endpoint.id, the one used last at the end
-	timer *time.Timer        // closes what is idle for too long; nil while nothing is
+	mu       sync.Mutex
+	idle     map[string][]*conn // by Endpoint.id, the one used last at the end
+	reaper   *time.Timer        // closes what is idle for too long; nil while nothing is
+	active   []*conn            // those that carry a request
+	watching bool               // watch will look at them
 }
 
 // New returns a Client; opts.Dial must be set.
@@ -117,9 +120,9 @@ func splitHost(scheme, host string) (name, port string, err error) {
 func (c *Client) CloseIdleConnections() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.timer != nil {
-		c.timer.Stop()
-		c.timer = nil
+	if c.reaper != nil {
+		c.reaper.Stop()
+		c.reaper = nil
 	}
 	for id, list := range c.idle {
 		for _, k := range list {
@@ -129,18 +132,23 @@ func (c *Client) CloseIdleConnections() {
 	}
 }
 
-// take returns an idle connection that still seems to be alive, or nil.
-func (c *Client) take(id string) *conn {
+// take returns an idle connection that still seems to be alive, for a request that ends with done, or nil. One that
+// has been idle for less than trust is not looked at.
+func (c *Client) take(id string, now time.Time, trust time.Duration, done <-chan struct{}) *conn {
 	for {
-		k := c.pop(id)
-		if k == nil || k.quiet() {
+		k := c.pop(id, done)
+		if k == nil {
+			return nil
+		}
+		k.reused, k.received = true, false
+		if now.Sub(k.idleSince) < trust || k.peek.quiet() {
 			return k
 		}
-		k.drop()
+		c.abandon(k)
 	}
 }
 
-func (c *Client) pop(id string) *conn {
+func (c *Client) pop(id string, done <-chan struct{}) *conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	list := c.idle[id]
@@ -151,30 +159,91 @@ func (c *Client) pop(id string) *conn {
 	k := list[last]
 	list[last] = nil
 	c.idle[id] = list[:last]
+	c.activate(k, done)
 	return k
 }
 
-// put keeps a connection for the next request.
-func (c *Client) put(k *conn) {
-	k.idleSince = time.Now()
+// activate has the connection interrupted when done is closed. c is locked.
+func (c *Client) activate(k *conn, done <-chan struct{}) {
+	k.done, k.slot = done, len(c.active)
+	c.active = append(c.active, k)
+	if !c.watching {
+		c.watching = true
+		time.AfterFunc(lookEvery, c.watch)
+	}
+}
+
+// enter is activate for new connections.
+func (c *Client) enter(k *conn, done <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := c.idle[k.end.id]
-	if len(list) >= c.opts.IdlePerHost {
+	c.activate(k, done)
+}
+
+// deactivate ends that. c is locked.
+func (c *Client) deactivate(k *conn) {
+	last := len(c.active) - 1
+	moved := c.active[last]
+	c.active[k.slot], moved.slot = moved, k.slot
+	c.active[last] = nil
+	c.active = c.active[:last]
+	k.done = nil
+}
+
+// watch interrupts the connections whose requests are over, and comes again while there are requests. One look at
+// all of them every few milliseconds costs less than a watch over each.
+func (c *Client) watch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.active {
+		select {
+		case <-k.done:
+			k.interrupt()
+		default:
+		}
+	}
+	c.watching = len(c.active) > 0
+	if c.watching {
+		time.AfterFunc(lookEvery, c.watch)
+	}
+}
+
+// abandon ends the request of a connection and closes it.
+func (c *Client) abandon(k *conn) {
+	c.mu.Lock()
+	c.deactivate(k)
+	c.mu.Unlock()
+	k.drop()
+}
+
+// keep ends the request of a connection and keeps it for the next, unless it was interrupted or there are enough.
+func (c *Client) keep(k *conn) {
+	k.idleSince = time.Now()
+	if !c.push(k) {
 		k.drop()
-		return
+	}
+}
+
+func (c *Client) push(k *conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deactivate(k)
+	list := c.idle[k.end.id]
+	if k.interrupted.Load() || len(list) >= c.opts.IdlePerHost {
+		return false
 	}
 	c.idle[k.end.id] = append(list, k)
-	if c.timer == nil {
-		c.timer = time.AfterFunc(c.opts.IdleTimeout, c.reap)
+	if c.reaper == nil {
+		c.reaper = time.AfterFunc(c.opts.IdleTimeout, c.reap)
 	}
+	return true
 }
 
 // reap closes what has been idle for too long, and comes again while hosts are left.
 func (c *Client) reap() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.timer == nil { // closed meanwhile
+	if c.reaper == nil { // closed meanwhile
 		return
 	}
 	limit := time.Now().Add(-c.opts.IdleTimeout)
@@ -186,17 +255,15 @@ func (c *Client) reap() {
 		}
 		if n == len(list) {
 			delete(c.idle, id)
-			continue
-		}
-		if n > 0 {
+		} else if n > 0 {
 			c.idle[id] = append([]*conn(nil), list[n:]...)
 		}
 	}
 	if len(c.idle) == 0 {
-		c.timer = nil
+		c.reaper = nil
 		return
 	}
-	c.timer.Reset(c.opts.IdleTimeout / 2)
+	c.reaper.Reset(c.opts.IdleTimeout / 2)
 }
 
 // dial opens a connection.

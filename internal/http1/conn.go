@@ -2,7 +2,6 @@ package http1
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -24,11 +23,13 @@ type conn struct {
 	received bool // since the request began
 	reused   bool
 
-	// cancelled is set when the request's context has ended, before all deadlines become past.
-	cancelled atomic.Bool
-	stop      func() bool // ends the watch over the context; nil without one
-	readBy    time.Time   // read deadline that is set; zero: none
-	idleSince time.Time
+	// done and slot are the client's: what ends the request, and where in Client.active.
+	done <-chan struct{}
+	slot int
+	// interrupted is set when the request is over, before all deadlines become past.
+	interrupted atomic.Bool
+	readBy      time.Time // read deadline that is set; zero: none
+	idleSince   time.Time
 
 	// For requests whose answer is listened for while they are sent.
 	writing  atomic.Bool
@@ -51,38 +52,20 @@ func newConn(e *Endpoint, nc, socket net.Conn) *conn {
 	return c
 }
 
-// quiet reports whether an idle connection can be used: the server has neither closed it nor sent anything.
-func (c *conn) quiet() bool {
-	c.reused = true
-	return c.peek.quiet()
-}
-
 // drop closes the connection.
 func (c *conn) drop() { _ = c.nc.Close() } // nothing is waiting to be written
 
-// begin readies the connection for a request under ctx.
-func (c *conn) begin(ctx context.Context) {
-	c.received = false
-	c.stop = nil
-	if ctx.Done() != nil {
-		c.stop = context.AfterFunc(ctx, c.interrupt)
-	}
-}
-
 // interrupt makes reads and writes fail, those that are waiting as well.
 func (c *conn) interrupt() {
-	c.cancelled.Store(true)
+	c.interrupted.Store(true)
 	_ = c.nc.SetDeadline(past) // fails on closed connections only
 }
-
-// released ends the watch over the context and reports whether the connection was left alone by it.
-func (c *conn) released() bool { return c.stop == nil || c.stop() }
 
 // readDeadline sets the read deadline; zero: none. An interruption stays one.
 func (c *conn) readDeadline(t time.Time) {
 	c.readBy = t
 	_ = c.nc.SetReadDeadline(t) // fails on closed connections only
-	if c.cancelled.Load() {
+	if c.interrupted.Load() {
 		_ = c.nc.SetReadDeadline(past) // as above
 	}
 }
@@ -90,16 +73,15 @@ func (c *conn) readDeadline(t time.Time) {
 // writeDeadline does the same for writing.
 func (c *conn) writeDeadline(t time.Time) {
 	_ = c.nc.SetWriteDeadline(t) // as above
-	if c.cancelled.Load() {
+	if c.interrupted.Load() {
 		_ = c.nc.SetWriteDeadline(past) // as above
 	}
 }
 
 // expectHead bounds the wait for a head. A deadline that is far enough away stays, which saves setting it for each
 // request.
-func (c *conn) expectHead() {
+func (c *conn) expectHead(now time.Time) {
 	limit := c.end.client.opts.HeaderTimeout
-	now := time.Now()
 	if c.readBy.Sub(now) < limit {
 		c.readDeadline(now.Add(limit + limit/4))
 	}

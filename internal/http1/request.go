@@ -48,19 +48,24 @@ func (e *Endpoint) Do(ctx context.Context, req *Request) (*Response, error) {
 	if err := req.load(); err != nil {
 		return nil, err
 	}
-	for c := e.client.take(e.id); ; c = nil {
+	now, trust := time.Now(), trusted
+	if !req.loaded() {
+		trust = 0
+	}
+	for c := e.client.take(e.id, now, trust, ctx.Done()); ; c = nil {
 		if c == nil {
 			var err error
 			if c, err = e.dial(ctx); err != nil {
 				return nil, err
 			}
+			now = time.Now()
+			e.client.enter(c, ctx.Done())
 		}
-		resp, err := c.exchange(ctx, req)
+		resp, err := c.exchange(req, now)
 		if err == nil {
 			return resp, nil
 		}
-		c.released()
-		c.drop()
+		e.client.abandon(c)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -122,11 +127,11 @@ func (req *Request) rewind() bool {
 }
 
 // exchange sends req and reads the head of its answer.
-func (c *conn) exchange(ctx context.Context, req *Request) (*Response, error) {
-	c.begin(ctx)
+func (c *conn) exchange(req *Request, now time.Time) (*Response, error) {
 	var whole bool
 	var err error
 	if req.loaded() {
+		c.expectHead(now)
 		whole, err = c.ask(req.Head)
 	} else {
 		whole, err = c.converse(req)
@@ -140,7 +145,6 @@ func (c *conn) exchange(ctx context.Context, req *Request) (*Response, error) {
 // ask sends a request in one piece and reads the head of its answer; whole is false when it was answered although
 // it could not be sent.
 func (c *conn) ask(all []byte) (whole bool, err error) {
-	c.expectHead()
 	if _, err := c.nc.Write(all); err != nil {
 		return false, c.salvage(err)
 	}
@@ -174,7 +178,7 @@ func (c *conn) converse(req *Request) (whole bool, err error) {
 	case w.err != nil:
 		c.readDeadline(time.Now().Add(lateAnswer))
 	default:
-		c.expectHead()
+		c.expectHead(time.Now())
 	}
 	err = <-c.answered
 	switch {

@@ -167,8 +167,8 @@ func chunkSize(line []byte) (int64, error) {
 		}
 		n = n<<4 | int64(d)
 	}
-	rest := trim(string(line[digits:]))
-	if digits == 0 || rest != "" && rest[0] != ';' || !validValue(rest) {
+	rest := string(line[digits:])
+	if digits == 0 || rest != "" && rest[0] != ';' && trim(rest) != "" || !validValue(rest) {
 		return 0, errChunkLine
 	}
 	return n, nil
@@ -194,10 +194,10 @@ func (r *Response) Close() error {
 		return nil
 	}
 	r.c, r.Fields = nil, nil
-	if c.released() && r.done && r.Whole && !c.head.close && c.r == c.w {
-		c.end.client.put(c)
+	if r.done && r.Whole && !c.head.close && c.r == c.w {
+		c.end.client.keep(c)
 	} else {
-		c.drop()
+		c.end.client.abandon(c)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (r *Response) blame(out *bodyWriter, n int64, err error) error {
 // failed reports whether the source is to blame: one that was interrupted, or whose connection is over.
 func (r *Response) failed(out *bodyWriter, err error) bool {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return r.c.cancelled.Load() && !out.c.cut.Load()
+		return r.c.interrupted.Load() && !out.c.cut.Load()
 	}
 	return over(r.c) && !over(out.c)
 }

@@ -18,6 +18,8 @@ const smallBody = 16 * kib
 // maxDrain bounds what is read of an answer's rest to keep its connection.
 const maxDrain = 64 * kib
 
+var errClosed = errors.New("read of a closed body")
+
 var errReleased = errors.New("request body used after the call has returned")
 
 // sendBody is the body of a request. It yields exactly its size, keeps the error of its source apart from those of
@@ -226,7 +228,7 @@ func (r *recvBody) probe() error {
 // Close ends the read; a rest of the body costs the connection.
 func (r *recvBody) Close() error {
 	if r.err == nil {
-		r.err = errors.New("read of a closed body")
+		r.err = errClosed
 	}
 	return r.body.Close()
 }

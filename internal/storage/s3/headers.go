@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"mime"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -182,25 +181,26 @@ func (b *Bucket) objectOf(key string, size int64, hdr http1.Fields) storage.Obje
 		Attrs:     b.attrsOf(hdr),
 		Encrypted: b.encrypted(hdr),
 	}
-	if at, err := http.ParseTime(hdr.Get("Last-Modified")); err == nil {
-		o.ModTime = at.UTC()
-	}
+	o.ModTime, _ = parseHTTPTime(hdr.Get("Last-Modified")) // zero when not told
 	return o
 }
 
 // writtenOf reads the answer to a write.
 func (b *Bucket) writtenOf(hdr http1.Fields, sums storage.Sums) storage.Written {
 	w := storage.Written{ETag: etagIn(hdr), VersionID: versionIn(hdr), Sums: sums, Encrypted: b.encrypted(hdr)}
-	if at, err := http.ParseTime(hdr.Get("Date")); err == nil {
-		w.Date = at.UTC()
-	}
+	w.Date, _ = parseHTTPTime(hdr.Get("Date")) // zero when not told
 	return w
 }
 
 // etagIn returns the entity tag without quotes.
 func etagIn(hdr http1.Fields) string { return trimQuotes(hdr.Get("Etag")) }
 
-func trimQuotes(s string) string { return string(unquote([]byte(s))) }
+func trimQuotes(s string) string {
+	if n := len(s); n >= 2 && s[0] == '"' && s[n-1] == '"' {
+		return s[1 : n-1]
+	}
+	return s
+}
 
 // quoteETag puts the quotes back for If-Match.
 func quoteETag(etag string) string {

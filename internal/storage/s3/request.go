@@ -24,10 +24,15 @@ type call struct {
 	size    int64     // of body
 	// frequent calls take the short way where there is one (lean.go).
 	frequent bool
+
+	space [8]header // of headers, as long as they fit
 }
 
 // add adds a header unless its value is empty.
 func (c *call) add(name, value string) {
+	if c.headers == nil {
+		c.headers = c.space[:0]
+	}
 	if value != "" {
 		c.headers = append(c.headers, header{name, value})
 	}

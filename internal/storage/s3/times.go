@@ -2,6 +2,7 @@ package s3
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -18,10 +19,42 @@ func parseTime(b []byte) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t.UTC(), true
 	}
+	return parseHTTPTime(s)
+}
+
+// parseHTTPTime reads the instants of headers; false and the zero time for what is none.
+func parseHTTPTime(s string) (time.Time, bool) {
+	if s == "" {
+		return time.Time{}, false
+	}
+	if t, ok := parseFixdate(s); ok {
+		return t, true
+	}
 	if t, err := http.ParseTime(s); err == nil {
 		return t.UTC(), true
 	}
 	return time.Time{}, false
+}
+
+// parseFixdate reads Mon, 02 Jan 2006 15:04:05 GMT, the form that all servers write, without the cost of time.Parse.
+func parseFixdate(s string) (time.Time, bool) {
+	const days, months = "SunMonTueWedThuFriSat", "JanFebMarAprMayJunJulAugSepOctNovDec"
+	if len(s) != len("Mon, 02 Jan 2006 15:04:05 GMT") || s[3] != ',' || s[4] != ' ' || s[7] != ' ' || s[11] != ' ' ||
+		s[16] != ' ' || s[19] != ':' || s[22] != ':' || s[25:] != " GMT" {
+		return time.Time{}, false
+	}
+	weekday, month := strings.Index(days, s[:3]), strings.Index(months, s[8:11])
+	day, ok1 := digits(s[5:7])
+	year, ok2 := digits(s[12:16])
+	hour, ok3 := digits(s[17:19])
+	minute, ok4 := digits(s[20:22])
+	sec, ok5 := digits(s[23:25])
+	if weekday%3 != 0 || month%3 != 0 || !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || hour > 23 || minute > 59 || sec > 59 ||
+		day < 1 || day > daysIn(year, month/3+1) {
+		return time.Time{}, false
+	}
+	secs := int64(daysSinceEpoch(year, month/3+1, day))*86_400 + int64(hour*3600+minute*60+sec)
+	return time.Unix(secs, 0).UTC(), true
 }
 
 // parseZulu reads 2006-01-02T15:04:05[.fraction]Z, the form that nearly all stores write, without the cost of
@@ -64,9 +97,10 @@ func fraction(b []byte) (int, bool) {
 	return n, ok
 }
 
-func digits(b []byte) (int, bool) {
+func digits[T []byte | string](b T) (int, bool) {
 	n := 0
-	for _, c := range b {
+	for i := range len(b) {
+		c := b[i]
 		if c < '0' || c > '9' {
 			return 0, false
 		}
