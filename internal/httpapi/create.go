@@ -42,9 +42,9 @@ func (s *service) decodeSpec(f fields) (oms.TaskSpec, oms.TaskCredentials, error
 	f.require("src_node")
 	f.require("dst_node")
 	src, dst := f.object("src_node"), f.object("dst_node")
-	spec.Src = sourceNode(src)
+	spec.Src = sourceNode(src, spec.Type)
 	spec.Dst = destinationNode(dst)
-	keys := oms.TaskCredentials{Src: credentials(src, ""), Dst: credentials(dst, "")}
+	keys := oms.TaskCredentials{Src: sourceKeys(src, spec.Type), Dst: credentials(dst, "")}
 	if f.has("source_cdn") {
 		spec.CDN, keys.Src.CDNKey = sourceCDN(f.object("source_cdn"))
 	}
@@ -56,31 +56,29 @@ func (s *service) decodeSpec(f fields) (oms.TaskSpec, oms.TaskCredentials, error
 }
 
 func taskType(f fields) oms.TaskType {
-	t := choice(f, "task_type", oms.TypeObject, oms.TypeList, oms.TypeURLList, oms.TypeObject, oms.TypePrefix)
-	if t == oms.TypeList || t == oms.TypeURLList {
-		f.refuse("OMS.0061", "The task type %s is not supported by this version of the service.", t)
-	}
-	return t
+	return choice(f, "task_type", oms.TypeObject, oms.TypeList, oms.TypeURLList, oms.TypeObject, oms.TypePrefix)
 }
 
 // sourceNode reads src_node without its keys (OMS v2, 3.7).
-func sourceNode(f fields) oms.SourceNode {
+func sourceNode(f fields, t oms.TaskType) oms.SourceNode {
 	n := oms.SourceNode{
 		CloudType: choice(f, "cloud_type", oms.CloudAliyun, oms.CloudAWS, oms.CloudAzure, oms.CloudAliyun,
 			oms.CloudTencent, oms.CloudHuawei, oms.CloudQing, oms.CloudKingsoft, oms.CloudBaidu, oms.CloudQiniu,
 			oms.CloudURL, oms.CloudUCloud, oms.CloudGoogle),
 	}
-	switch n.CloudType {
-	case oms.CloudURL:
-		f.refuse("OMS.0057", "The cloud type URLSource is for task type url_list only.")
-	case oms.CloudAzure:
-		f.refuse("OMS.0057", "The cloud type Azure is not supported by this version of the service.")
-	default:
-	}
+	fitsType(f, n.CloudType, t)
 	otherCredentials(f)
+	if t == oms.TypeURLList {
+		n.ListFile = listFile(f)
+		return n
+	}
 	n.Region = f.word("region", maxRegion)
 	n.Bucket = bucket(f, "OMS.0057")
 	n.AppID = appID(f, n.CloudType)
+	if t == oms.TypeList {
+		n.ListFile = listFile(f)
+		return n
+	}
 	n.Keys = objectKeys(f)
 	noListFile(f)
 	return n
@@ -203,9 +201,7 @@ func options(f fields, spec *oms.TaskSpec) {
 		oms.StorageStandard, oms.StorageIA, oms.StorageArchive, oms.StorageDeepArchive, oms.StorageMapped)
 	spec.Consistency = choice(f, "consistency_check", oms.CheckSizeModified,
 		oms.CheckSizeModified, oms.CheckCRC64, oms.CheckNone)
-	if spec.Consistency == oms.CheckNone {
-		f.refuse("OMS.1003", "The consistency check no_check is for HTTP sources only.")
-	}
+	urlOnly(f, *spec)
 	spec.Priority = choice(f, "task_priority", oms.PriorityMedium, oms.PriorityHigh, oms.PriorityMedium, oms.PriorityLow)
 	// What is not supported is refused last, so that mistakes are named first.
 	if restore {
@@ -270,7 +266,7 @@ func (s *service) resolve(f fields, spec *oms.TaskSpec) {
 		return
 	}
 	var ok bool
-	if spec.Src.Endpoint, ok = s.endpoint(spec.Src.CloudType, spec.Src.Region); !ok {
+	if spec.Src.Endpoint, ok = s.endpoint(spec.Src.CloudType, spec.Src.Region); !ok && spec.Type != oms.TypeURLList {
 		f.refuse("OMS.0079", "The region of the source is not supported for its cloud type.")
 	}
 	if spec.Dst.Endpoint, ok = s.endpoint(spec.Dst.CloudType, spec.Dst.Region); !ok {
@@ -296,6 +292,9 @@ func ontoItself(f fields, spec oms.TaskSpec) {
 	}
 	if f.failed() || src.Bucket != dst.Bucket || !same(src.Endpoint.URL, dst.Endpoint.URL) {
 		return
+	}
+	if spec.Type == oms.TypeList && dst.SavePrefix == "" {
+		f.refuse("OMS.0058", "Source and destination are the same bucket and objects would be written onto themselves.")
 	}
 	for _, from := range src.Keys {
 		for _, to := range src.Keys {

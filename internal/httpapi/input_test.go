@@ -77,7 +77,7 @@ func TestCreateTaskRefusals(t *testing.T) {
 		{"task_type", `"OBJECT"`, "OMS.1003"},
 		{"task_type", `""`, "OMS.1003"},
 		{"task_type", `"list"`, "OMS.0061"},
-		{"task_type", `"url_list"`, "OMS.0061"},
+		{"task_type", `"url_list"`, "OMS.0057"},
 		{"description", quoted(256), "OMS.1003"},
 		{"description", `"a\u0000b"`, "OMS.1003"},
 		{"description", `"a^b"`, "OMS.0078"},

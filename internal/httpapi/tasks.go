@@ -100,6 +100,11 @@ func (s *service) startTask(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if req.Credentials.Src.IsZero() {
+		if err := s.needsSourceKeys(ctx, c.project, id); err != nil {
+			return nil, err
+		}
+	}
 	return nil, s.tasks.Start(ctx, c.project, id, req)
 }
 
@@ -110,7 +115,7 @@ func decodeStart(body []byte) (oms.StartRequest, error) {
 		return oms.StartRequest{}, err
 	}
 	req := oms.StartRequest{
-		Credentials: oms.TaskCredentials{Src: credentials(f, "src_"), Dst: credentials(f, "dst_")},
+		Credentials: oms.TaskCredentials{Src: startKeys(f), Dst: credentials(f, "dst_")},
 		FailedOnly:  f.truth("migrate_failed_object"),
 	}
 	otherCredentials(f)

@@ -44,14 +44,14 @@ func setCounters(v *omsv2.Task, t oms.Task) {
 	v.Progress = progress(v)
 }
 
-// progress is the done part of what is known so far: bytes, or objects where all are empty. It is 1 for
+// progress is the done part of what is known so far: bytes, or objects where all are empty or listed in files. It is 1 for
 // succeeded tasks only and has four decimals (OMS v2, 4.5 and 8, row 13).
 func progress(v *omsv2.Task) float64 {
 	if v.Status == int32(oms.StatusSucceeded) {
 		return 1
 	}
 	done, total := v.CompleteSize, v.TotalSize
-	if total == 0 {
+	if total == 0 || oms.TaskType(v.TaskType).Lists() {
 		done, total = v.SuccessfulNum+v.SkippedNum, v.TotalNum
 	}
 	if done <= 0 || total <= 0 {
@@ -71,6 +71,13 @@ func setPace(v *omsv2.Task, t oms.Task) {
 		return
 	}
 	v.MigrateSpeed = t.Speed
+	if t.Spec.Type.Lists() { // the sizes of what is left are not known, their number is
+		done := v.SuccessfulNum + v.SkippedNum + v.FailedNum
+		if done > 0 {
+			v.LeftTime = clamp(float64(v.TotalNum-done) / float64(done) * float64(v.TotalTime))
+		}
+		return
+	}
 	if left := v.TotalSize - v.CompleteSize - t.Counters.FailedBytes; left > 0 && t.Speed > 0 {
 		v.LeftTime = clamp(float64(left) / float64(t.Speed) * 1000)
 	}
