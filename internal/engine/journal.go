@@ -91,9 +91,18 @@ func (j *journal) CloseUpload(ctx context.Context, ref oms.UploadRef) error {
 
 // Failures implements transfer.Journal: those of runs before this one.
 func (j *journal) Failures(ctx context.Context, after string, limit int) ([]oms.Failure, error) {
+	return j.failures(ctx, after, limit, j.generation)
+}
+
+// RecordedFailures returns failures of this run as well.
+func (j *journal) RecordedFailures(ctx context.Context, after string, limit int) ([]oms.Failure, error) {
+	return j.failures(ctx, after, limit, 0)
+}
+
+func (j *journal) failures(ctx context.Context, after string, limit int, before int64) ([]oms.Failure, error) {
 	var fs []oms.Failure
 	err := j.engine.persist(ctx, "read failures", func(ctx context.Context) (err error) {
-		fs, err = j.engine.store.Failures(ctx, j.task, after, limit, j.generation)
+		fs, err = j.engine.store.Failures(ctx, j.task, after, limit, before)
 		return err
 	})
 	return fs, err

@@ -274,6 +274,9 @@ func (e *Engine) work(ctx context.Context, r *run, t oms.Task, b buckets, abilit
 		}
 		before = left
 		err = e.moveRanges(ctx, r, t, b, abilities, mine)
+		if disorder, ok := errors.AsType[*transfer.Disorder](err); ok {
+			before, err = nil, e.goOnUnordered(ctx, t, disorder)
+		}
 		if errors.Is(err, errHeld) {
 			before = nil // that job had no chance to move anything
 		} else if err != nil {

@@ -8,6 +8,10 @@ const (
 	RangeKeys     RangeKind = "keys"     // keys of the source bucket below Prefix, in byte order
 	RangeNames    RangeKind = "names"    // exact keys named by the task, in byte order
 	RangeFailures RangeKind = "failures" // the task's failed objects, in byte order of key
+	// RangeLate makes good what ranges over keys may have missed: it says that the source, below Prefix, does not list in
+	// byte order, and passes once more, in the order of a listing that was sorted, over all keys that those ranges had
+	// passed by then. Its counters hold what they do not.
+	RangeLate RangeKind = "late"
 	RangeEvents   RangeKind = "events"   // names that arrive while the range is worked on, in their order; never stored
 	RangeLines    RangeKind = "lines"    // lines of a list file by byte offset, see ListSource
 )

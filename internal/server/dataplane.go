@@ -68,7 +68,7 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		Sealer:    opts.store.sealer,
 		Opener:    opener,
 		Resources: transfer.NewResources(transfer.Bounds{Slots: opts.concurrency, Memory: opts.memory, Guard: lanes}),
-		Transfer:  transfer.Options{Workers: opts.concurrency},
+		Transfer:  transfer.Options{Workers: opts.concurrency, Spool: transfer.Spool{Dir: opts.store.dir}},
 		Quota:     opts.quota,
 		Groups:    opts.groups,
 		Logger:    opts.log,

@@ -18,6 +18,7 @@ import (
 type store struct {
 	*db.DB
 	sealer *seal.Sealer
+	dir    string
 	lock   *db.DirLock // nil without the right to serve
 }
 
@@ -56,7 +57,7 @@ func open(ctx context.Context, opts storeOptions) (*store, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	return &store{DB: d, sealer: sealer}, nil
+	return &store{DB: d, sealer: sealer, dir: opts.dataDir}, nil
 }
 
 // sealedSample is how many stored texts are looked at to find out which master keys are needed.

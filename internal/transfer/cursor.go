@@ -14,7 +14,7 @@ const maxEmptyPages = 1000
 
 // cursor reads a listing page by page, one page ahead of its user where that asks for it.
 type cursor struct {
-	list  func(context.Context, storage.ListOptions) (storage.Page, error)
+	list  lister
 	opts  storage.ListOptions
 	ended bool
 	ahead chan fetched // the page being fetched; nil when none
@@ -26,7 +26,7 @@ type fetched struct {
 	err  error
 }
 
-func newCursor(list func(context.Context, storage.ListOptions) (storage.Page, error), prefix, after string) *cursor {
+func newCursor(list lister, prefix, after string) *cursor {
 	return &cursor{list: list, opts: storage.ListOptions{Prefix: prefix, After: after}}
 }
 
@@ -68,9 +68,15 @@ func (c *cursor) fetch(ctx context.Context) (storage.Page, error) {
 	return f.page, f.err
 }
 
+// jump lets the next page begin behind a position that lies ahead.
+func (c *cursor) jump(after string) {
+	c.close()
+	c.opts.After, c.opts.Token = after, ""
+}
+
 // prefetch asks for the page after the current one in the background.
 func (c *cursor) prefetch(ctx context.Context) {
-	if c.ended {
+	if c.ended || c.ahead != nil {
 		return
 	}
 	ctx, stop := context.WithCancel(ctx)

@@ -30,6 +30,12 @@ type Rules struct {
 	Doubt time.Duration
 }
 
+// dependsOnDestination reports whether Decide wants to know what the destination has.
+func (r Rules) dependsOnDestination(src storage.ListedObject) bool {
+	tooOld := !r.MigrateSince.IsZero() && !src.ModTime.After(r.MigrateSince)
+	return !tooOld && (r.Overwrite != oms.FullOverwrite || !r.OwnSince.IsZero())
+}
+
 // Decide says what to do with src, given what the destination has under its key (nil: nothing). It is pure.
 // Instants are compared at whole seconds, the coarser resolution of the two sides (rule C7).
 func Decide(src storage.ListedObject, dst *storage.ListedObject, r Rules) Action {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -110,6 +111,8 @@ type run struct {
 	wrapSrc func(store) storage.Reader
 	wrapDst func(store) storage.Writer
 	stats   transfer.Stats // of the latest job
+
+	unordered bool // the source turned out to have no order
 }
 
 // newRun plans the task's ranges as the engine does.
@@ -161,7 +164,8 @@ func (r *run) stores(tb testing.TB) (src, dst store) {
 	return openAs(tb, cloud, r.pair.srcURL, "src"), openAs(tb, cloud, r.pair.dstURL, "dst")
 }
 
-// do runs one job to its end.
+// do runs one job to its end, and another over late ranges when the source turns out to have no order, as the engine
+// does.
 func (r *run) do(ctx context.Context, tb testing.TB) error {
 	tb.Helper()
 	j, ranges, uploads, err := r.job(ctx, tb)
@@ -170,6 +174,12 @@ func (r *run) do(ctx context.Context, tb testing.TB) error {
 	}
 	err = j.Run(ctx, ranges, uploads)
 	r.stats = j.Stats()
+	if _, disorder := errors.AsType[*transfer.Disorder](err); disorder && !r.unordered {
+		r.unordered = true
+		if r.journal.addLate(r.spec) {
+			return r.do(ctx, tb)
+		}
+	}
 	return err
 }
 
@@ -243,6 +253,25 @@ func newJournal(tb testing.TB) *journal {
 func (j *journal) add(r oms.Range) {
 	r.TaskID, r.Seq, r.Cur = 1, int64(len(j.ranges)+1), r.Start
 	j.ranges[r.Seq] = &r
+}
+
+// addLate adds what makes good that ranges over keys may have missed some; false after a crash.
+func (j *journal) addLate(spec oms.TaskSpec) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.frozen {
+		return false
+	}
+	prefixes, _ := spec.Selection()
+	for _, prefix := range prefixes {
+		j.add(oms.Range{Kind: oms.RangeLate, Prefix: prefix})
+	}
+	return true
+}
+
+// RecordedFailures returns those of all runs.
+func (j *journal) RecordedFailures(ctx context.Context, after string, limit int) ([]oms.Failure, error) {
+	return j.Failures(ctx, after, limit)
 }
 
 // lease hands out all unfinished ranges with new tokens.
@@ -379,6 +408,9 @@ func (j *journal) mustBeDone(tb testing.TB) oms.Counters {
 			tb.Fatalf("range %d is not done: %+v", r.Seq, *r)
 		}
 		sum = sum.Add(r.Counters)
+		if r.Kind == oms.RangeLate { // over keys that others have passed
+			continue
+		}
 		ends[interval{string(r.Kind), r.Prefix, r.Start}]++
 		if r.End != "" {
 			ends[interval{string(r.Kind), r.Prefix, r.End}]--

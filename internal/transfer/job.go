@@ -85,6 +85,7 @@ type Options struct {
 	Walkers  int           // most ranges listed at the same time; 0 means 64
 	Patience time.Duration // how long a store may be away before the job stops; 0 means 30 minutes
 	Stall    time.Duration // a request that moves less than 1 KiB/s for so long is cut off; 0 means 60 s
+	Spool    Spool         // where the listing of a source without order is sorted
 	Logger   *slog.Logger  // required
 }
 
@@ -144,6 +145,12 @@ type Job struct {
 	listed   atomic.Bool // every range has been listed to its end
 	srcETags etags
 
+	orders [2]order       // what was proved of the listings of source and destination
+	keys   []oms.Range    // those of kind keys, as Run got them
+	late   []oms.Range    // those of kind late: there are some when the source has no order
+	sorted *sortedListing // of a source without order; nil when it has one
+	blind  atomic.Bool    // the destination's listing has no order: its objects are looked up one by one
+
 	found, foundBytes, moved, partial, inFlight atomic.Int64
 	proofs                                      [ProofKinds]atomic.Int64
 	open                                        sync.WaitGroup // objects handed out
@@ -180,12 +187,10 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	j.names = names
 	selected := slices.Concat(prefixes, names, []string{""})[0] // keys may be allowed to list nothing else
 	j.sides[0] = newHealth(oms.Source, opts.Patience, func(ctx context.Context) error {
-		_, err := plan.Src.List(ctx, storage.ListOptions{Prefix: selected, Limit: 1})
-		return err
+		return answers(ctx, plan.Src, selected)
 	})
 	j.sides[1] = newHealth(oms.Destination, opts.Patience, func(ctx context.Context) error {
-		_, err := plan.Dst.List(ctx, storage.ListOptions{Prefix: plan.Spec.Dst.SavePrefix, Limit: 1})
-		return err
+		return answers(ctx, plan.Dst, plan.Spec.Dst.SavePrefix)
 	})
 	return j
 }
@@ -223,7 +228,7 @@ func (j *Job) Boundaries() []string {
 // Run works on the ranges, which this process has leased, until they are done; uploads are those that earlier runs
 // left open. It returns nil when all ranges, and those cut off them, are done and reported to the journal; the cause
 // of ctx when that ended, as soon as requests in flight have been cut off; a *Stopped error for trouble that is no
-// object's fault. What finished before was reported.
+// object's fault; a *Disorder when the source cannot be listed in order. What finished before was reported.
 func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -246,22 +251,14 @@ func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload)
 			return nil
 		})
 	}
-	stopWaking := context.AfterFunc(ctx, func() { // walkers wait on a condition
-		j.mu.Lock()
-		j.cond.Broadcast()
-		j.mu.Unlock()
-		j.open.Add(-j.queue.close())
-	})
+	stopQueueing := context.AfterFunc(ctx, func() { j.open.Add(-j.queue.close()) })
 	workers.Go(func() error {
 		j.work(ctx, &workers)
 		return nil
 	})
-	walkers, walkCtx := errgroup.WithContext(ctx)
-	for range j.opts.Walkers {
-		walkers.Go(func() error { return j.walk(walkCtx) })
-	}
-	err := walkers.Wait()
-	if err != nil {
+	err := j.list(ctx)
+	defer j.sorted.close()
+	if _, ok := errors.AsType[*Disorder](err); err != nil && !ok { // then what is in flight is finished
 		cancel(err)
 	}
 	j.listed.Store(err == nil)
@@ -270,7 +267,7 @@ func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload)
 	stopWatching()
 	_ = workers.Wait()
 	_ = watchers.Wait()
-	stopWaking()
+	stopQueueing()
 	return outcomeOf(ctx, err)
 }
 

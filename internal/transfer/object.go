@@ -33,6 +33,7 @@ type item struct {
 	obj    storage.ListedObject
 	line   *oms.Line    // that names it; nil in tasks without list files
 	stat   bool         // the listing of both sides is unknown: ask them first (named objects, failed objects)
+	look   bool         // the destination's listing is unknown: ask for the object first
 	crc64  bool         // compare the CRC64 of both sides first
 	own    bool         // the destination seems to hold this task's own copy: prove it instead of sending it again
 	prior  *oms.Failure // the failure that is retried; nil on first attempts
@@ -40,7 +41,7 @@ type item struct {
 	beside bool // runs beside the workers, so that it may wait for parts
 }
 
-func (it *item) large() bool { return it.obj.Size > maxSingle && !it.stat }
+func (it *item) large() bool { return it.obj.Size > maxSingle && !it.stat && !it.look }
 
 // outcome is what became of an item.
 type outcome struct {
@@ -71,12 +72,12 @@ func (it *item) guarded(ctx context.Context) (o outcome, requeued bool) {
 
 // process decides where the listing could not, and copies.
 func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
-	if it.stat || it.crc64 {
+	if it.stat || it.look || it.crc64 {
 		action, o := it.inspect(ctx)
 		if o.err != nil || action != Copy {
 			return o, false
 		}
-		it.stat, it.crc64 = false, false
+		it.stat, it.look, it.crc64 = false, false, false
 	}
 	if it.own {
 		var proved bool
@@ -172,7 +173,7 @@ func sourceCode(err error, code string) string {
 
 // inspect asks both sides about the object and decides.
 func (it *item) inspect(ctx context.Context) (Action, outcome) {
-	src, err := it.statSource(ctx)
+	src, err := it.inspectSource(ctx)
 	if err != nil {
 		return Copy, failed(sourceCode(err, oms.FailGetMeta), err)
 	}

@@ -12,8 +12,21 @@ type span struct {
 	r       oms.Range
 	keys    *keyspace.Range // while the range, one over keys, is being listed
 	resumed bool            // it, or the span it was cut off, was leased before
+	vacant  *string         // the destination has nothing behind this key; nil when that is not known; as r
+	failed  []oms.Failure   // recorded failures among its keys that are retried in passing, ascending
 
 	window window
+}
+
+// takeFailure returns the recorded failure of a key, nil when there is none. Keys must ascend.
+func (s *span) takeFailure(key string) *oms.Failure {
+	for len(s.failed) > 0 && s.failed[0].Key < key {
+		s.failed = s.failed[1:]
+	}
+	if len(s.failed) == 0 || s.failed[0].Key != key {
+		return nil
+	}
+	return &s.failed[0]
 }
 
 func newSpan(r oms.Range) *span {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/openoms/openoms/internal/keyspace"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
@@ -21,10 +23,39 @@ func (j *Job) adopt(ranges []oms.Range) {
 	for _, r := range ranges {
 		j.seq = max(j.seq, r.Seq)
 		j.lines.learn(r)
-		if !r.Done {
+		switch {
+		case r.Kind == oms.RangeLate:
+			j.late = append(j.late, r)
+		case !r.Done:
 			j.waiting = append(j.waiting, newSpan(r))
 		}
+		if r.Kind == oms.RangeKeys {
+			j.keys = append(j.keys, r)
+		}
 	}
+}
+
+// list lists all ranges, by walkers side by side, after what must come before.
+func (j *Job) list(ctx context.Context) error {
+	if len(j.late) > 0 {
+		if err := j.sortSource(ctx); err != nil {
+			return err
+		}
+		if err := j.redoPassed(ctx); err != nil {
+			return err
+		}
+	}
+	walkers, ctx := errgroup.WithContext(ctx)
+	stopWaking := context.AfterFunc(ctx, func() { // walkers wait on a condition
+		j.mu.Lock()
+		j.cond.Broadcast()
+		j.mu.Unlock()
+	})
+	defer stopWaking()
+	for range j.opts.Walkers {
+		walkers.Go(func() error { return j.walk(ctx) })
+	}
+	return walkers.Wait()
 }
 
 // adoptUploads keeps the open uploads by key. An intent beside a stored upload of its key is settled.
@@ -102,7 +133,7 @@ const probePatience = 10 * time.Second
 // request. It reports whether it asked. The job is locked, but not while the store is asked.
 func (j *Job) probe(ctx context.Context) bool {
 	source, ok := j.plan.Src.(storage.Brancher)
-	if !ok {
+	if !ok || j.sorted != nil {
 		return false
 	}
 	dir, ok := j.space.NextProbe()
@@ -149,7 +180,7 @@ func (j *Job) steal(ctx context.Context) (*span, error) {
 	r.Seq, r.Token, r.Start, r.Cur, r.Counters = j.seq, 1, at, at, oms.Counters{}
 	victim.r.End = at
 	thief := newSpan(r)
-	thief.keys, thief.resumed = j.space.Cut(keys, at), victim.resumed
+	thief.keys, thief.resumed, thief.vacant = j.space.Cut(keys, at), victim.resumed, victim.vacant
 	j.live[thief.keys] = thief
 	j.walking++
 	return thief, nil
@@ -200,27 +231,11 @@ func (j *Job) walkSpan(ctx context.Context, s *span) error {
 	return s.window.end(ctx, j.journal)
 }
 
-// listing returns a function that lists one side with retries.
-func (j *Job) listing(at target, r storage.Reader) func(context.Context, storage.ListOptions) (storage.Page, error) {
-	return func(ctx context.Context, o storage.ListOptions) (page storage.Page, err error) {
-		err = j.retry(ctx, at, func(ctx context.Context, _ *watch) error {
-			page, err = r.List(ctx, o)
-			return err
-		})
-		if _, stopped := errors.AsType[*Stopped](err); err != nil && !stopped && ctx.Err() == nil {
-			err = j.stop(at.side(), err) // without a listing nothing can be decided (rule D9)
-		}
-		return page, err
-	}
-}
-
 // walkKeys merges the listings of both sides over the span.
 func (j *Job) walkKeys(ctx context.Context, s *span) error {
-	save := j.plan.Spec.Dst.SavePrefix
-	src := newCursor(j.listing(srcList, j.plan.Src), s.r.Prefix, s.r.Cur)
+	src := newCursor(j.source(), s.r.Prefix, s.r.Cur)
 	defer src.close()
-	dst := newJoiner(newCursor(j.listing(dstList, j.plan.Dst), save+s.r.Prefix, afterKey(save, s.r)), save)
-	dst.within = func(key string) bool { return j.within(s, key) }
+	dst := j.join(s)
 	defer dst.cursor.close()
 	for {
 		page, err := src.next(ctx)
@@ -235,11 +250,50 @@ func (j *Job) walkKeys(ctx context.Context, s *span) error {
 			if err := j.walkPage(ctx, s, mine, dst); err != nil {
 				return err
 			}
+			j.note(mine)
 		}
 		if ended {
 			return nil
 		}
 	}
+}
+
+// note counts objects as found.
+func (j *Job) note(page []storage.ListedObject) {
+	var bytes int64
+	for i := range page {
+		bytes += page[i].Size
+	}
+	j.found.Add(int64(len(page)))
+	j.foundBytes.Add(bytes)
+}
+
+// source returns what lists the source in byte order.
+func (j *Job) source() lister {
+	if j.sorted != nil {
+		return j.sorted.list
+	}
+	return j.listing(srcList, j.plan.Src)
+}
+
+// join returns what finds the span's keys at the destination.
+func (j *Job) join(s *span) *joiner {
+	save := j.plan.Spec.Dst.SavePrefix
+	d := newJoiner(newCursor(j.listing(dstList, j.plan.Dst), save+s.r.Prefix, afterKey(save, s.r)), save)
+	d.within = func(key string) bool { return j.within(s, key) }
+	d.blind = &j.blind
+	d.atEnd = func(last string) { j.noneBehind(s, last) }
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	d.ended = s.vacant != nil && s.r.Cur >= *s.vacant
+	return d
+}
+
+// noneBehind notes that the destination has nothing behind the key, for those who cut the span's tail off.
+func (j *Job) noneBehind(s *span, key string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s.vacant = &key
 }
 
 // afterKey returns where the destination's listing of a range begins: a range that starts at the beginning has no
@@ -254,35 +308,12 @@ func afterKey(save string, r oms.Range) string {
 // walkPage decides on the objects of a page and hands out those to copy.
 func (j *Job) walkPage(ctx context.Context, s *span, page []storage.ListedObject, dst *joiner) error {
 	rules := j.rules(s)
-	var bytes int64
 	b := &batch{span: s}
 	for i := range page {
-		src := &page[i]
-		bytes += src.Size
-		there, err := dst.seek(ctx, src.Key)
-		if err != nil {
-			return err
-		}
 		b.objects++
-		b.last = src.Key
-		switch action := Decide(*src, there, rules); action {
-		case Skip:
-			b.delta.Listed++
-			b.delta.ListedBytes += src.Size
-			b.delta.Skipped++
-			b.delta.SkippedBytes += src.Size
-		case Own:
-			if !sameContent(*src, *there) {
-				b.add(item{job: j, batch: b, obj: *src, own: true}, len(page)-i)
-				break
-			}
-			b.delta.Listed++
-			b.delta.ListedBytes += src.Size
-			b.delta.Migrated++
-			b.delta.MigratedBytes += src.Size
-			b.delta.MovedBytes += src.Size // it was sent before the crash or pause
-		case Copy, CompareCRC64:
-			b.add(item{job: j, batch: b, obj: *src, crc64: action == CompareCRC64}, len(page)-i)
+		b.last = page[i].Key
+		if err := j.place(ctx, b, &page[i], dst, rules, len(page)-i); err != nil {
+			return err
 		}
 		if len(b.items) == batchItems || b.bytes >= batchBytes {
 			if err := j.dispatch(ctx, b); err != nil {
@@ -291,12 +322,51 @@ func (j *Job) walkPage(ctx context.Context, s *span, page []storage.ListedObject
 			b = &batch{span: s}
 		}
 	}
-	j.found.Add(int64(len(page)))
-	j.foundBytes.Add(bytes)
 	if b.objects == 0 {
 		return nil
 	}
 	return j.dispatch(ctx, b)
+}
+
+// place decides on an object: it is counted in the batch, or added to what the batch hands out. left is how many
+// objects the batch can still get.
+func (j *Job) place(ctx context.Context, b *batch, src *storage.ListedObject, dst *joiner, rules Rules, left int) error {
+	if prior := b.span.takeFailure(src.Key); prior != nil {
+		b.add(item{job: j, batch: b, obj: *src, stat: true, prior: prior}, left)
+		return nil
+	}
+	var there *storage.ListedObject
+	if rules.dependsOnDestination(*src) {
+		found, known, err := dst.seek(ctx, src.Key)
+		if err != nil {
+			return err
+		}
+		if !known {
+			b.add(item{job: j, batch: b, obj: *src, look: true}, left)
+			return nil
+		}
+		there = found
+	}
+	switch action := Decide(*src, there, rules); action {
+	case Skip:
+		b.delta.Listed++
+		b.delta.ListedBytes += src.Size
+		b.delta.Skipped++
+		b.delta.SkippedBytes += src.Size
+	case Own:
+		if !sameContent(*src, *there) {
+			b.add(item{job: j, batch: b, obj: *src, own: true}, left)
+			break
+		}
+		b.delta.Listed++
+		b.delta.ListedBytes += src.Size
+		b.delta.Migrated++
+		b.delta.MigratedBytes += src.Size
+		b.delta.MovedBytes += src.Size // it was sent before the crash or pause
+	case Copy, CompareCRC64:
+		b.add(item{job: j, batch: b, obj: *src, crc64: action == CompareCRC64}, left)
+	}
+	return nil
 }
 
 // dispatch puts a batch into its span's window and its objects into the queue.
@@ -380,41 +450,4 @@ func (j *Job) walkFailures(ctx context.Context, s *span) error {
 			return err
 		}
 	}
-}
-
-// joiner looks keys up, in ascending order, in the destination's listing.
-type joiner struct {
-	cursor *cursor
-	save   string
-	within func(key string) bool // whether a source key behind this one may still be asked for
-	page   []storage.ListedObject
-	ended  bool
-}
-
-func newJoiner(c *cursor, save string) *joiner {
-	return &joiner{cursor: c, save: save, within: func(string) bool { return true }}
-}
-
-// seek returns what the destination has for the source key, nil for nothing. Keys must ascend.
-func (d *joiner) seek(ctx context.Context, key string) (*storage.ListedObject, error) {
-	for !d.ended {
-		for len(d.page) > 0 {
-			switch there := d.page[0].Key[len(d.save):]; {
-			case there == key:
-				return &d.page[0], nil
-			case there > key:
-				return nil, nil //nolint:nilnil // no object and no error: there is none
-			}
-			d.page = d.page[1:]
-		}
-		page, err := d.cursor.next(ctx)
-		if err != nil {
-			return nil, err
-		}
-		d.page, d.ended = page, len(page) == 0
-		if !d.ended && d.within(page[len(page)-1].Key[len(d.save):]) {
-			d.cursor.prefetch(ctx)
-		}
-	}
-	return nil, nil //nolint:nilnil // no object and no error: there is none
 }

@@ -49,6 +49,7 @@ type window struct {
 	final   bool           // no batch will follow
 	done    bool           // the end is reported
 	lost    bool           // the lease is lost: nothing is reported any more
+	tally   *tally         // takes what would be reported, see settle; nil on most
 }
 
 func (w *window) init(r oms.Range) {
@@ -111,8 +112,41 @@ func (w *window) acknowledge(ctx context.Context, j Journal) error {
 	}
 	close(w.room)
 	w.room = make(chan struct{})
+	if w.tally != nil {
+		return w.tally.add(cp)
+	}
 	w.stored.Cur = cp.Cur
 	return w.report(ctx, j, cp)
+}
+
+// drain waits until all that was added is done.
+func (w *window) drain(ctx context.Context) error {
+	for {
+		w.mu.Lock()
+		left, room := len(w.batches), w.room
+		w.mu.Unlock()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// settle reports a tally as one checkpoint, cp, whose range the window fills in.
+func (w *window) settle(ctx context.Context, j Journal, cp oms.Checkpoint) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if cp.Cur == w.stored.Cur {
+		return nil // there was no key
+	}
+	full := w.stored
+	full.Cur, full.Delta, full.Failures, full.Resolved = cp.Cur, cp.Delta, cp.Failures, cp.Resolved
+	w.stored.Cur = cp.Cur
+	return w.report(ctx, j, full)
 }
 
 // cut reports that the tail behind at becomes a range of its own. The caller holds the span's lock.
