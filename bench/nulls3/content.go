@@ -72,8 +72,8 @@ func (c *contents) chunk(variant, off, n int64) []byte {
 	return c.block[start : start+min(n, blockLen)]
 }
 
-// update continues crc over the content from off to end.
-func (c *contents) update(crc uint32, variant, off, end int64) uint32 {
+// sum returns the CRC-32C of a content from off to end.
+func (c *contents) sum(variant, off, end int64) (crc uint32) {
 	for off < end {
 		p := c.chunk(variant, off, end-off)
 		crc = crc32.Update(crc, c.crc, p)
@@ -103,7 +103,7 @@ func (c *contents) known(size int64) *sizeTab {
 			off += int64(len(p))
 		}
 		h.Sum(t.md5[i][:0])
-		t.crc[i] = c.update(0, i, 0, size)
+		t.crc[i] = c.sum(i, 0, size)
 		t.byCRC[t.crc[i]] = i
 	}
 	c.tabs.Store(size, t)
@@ -126,7 +126,7 @@ func (c *contents) checksum(variant, size int64) uint32 {
 	if crc, ok := v.(uint32); ok {
 		return crc
 	}
-	crc := c.update(0, variant, 0, size)
+	crc := c.sum(variant, 0, size)
 	c.big.Store(key, crc)
 	return crc
 }
