@@ -159,9 +159,9 @@ func TestWatchCutsOffOnlyStalls(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(*testing.T) {
 			began := time.Now()
-			w := newWatch(period, &guard.Ticket{}, func() { cutAfter = time.Since(began) })
+			w := newWatch(period, &guard.Ticket{}, paced{}, func(error) { cutAfter = time.Since(began) })
 			act(w)
-			w.stop()
+			w.stop(nil)
 		})
 		return cutAfter
 	}

@@ -126,6 +126,7 @@ type Job struct {
 	queue   *queue
 	sides   [2]*health // source, destination
 	flows   [targets]*guard.Flow
+	paces   [targets]pace
 	names   []string // exact names of the task, sorted
 	lines   lines    // of tasks with list files
 

@@ -255,6 +255,7 @@ func (it *item) read(ctx context.Context, buf []byte) (ev evidence, obj storage.
 	for try := 1; ; try++ {
 		ev = evidence{bytes: buf}
 		err = j.retryUntilAway(ctx, srcRead, &it.tries, func(ctx context.Context, w *watch) error {
+			w.expect(it.obj.Size, nil)
 			c, err := j.plan.Src.Open(ctx, it.obj.Key, storage.OpenOptions{Size: it.obj.Size})
 			if err != nil {
 				return err
@@ -288,9 +289,12 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: j.attrs(obj), Sums: ev.sums(j.plan.Abilities)}
 	for try := 1; ; try++ {
 		var w storage.Written
-		err := j.retryUntilAway(ctx, dstWrite, &it.tries, func(ctx context.Context, wt *watch) (err error) {
-			req.Body = watchedReader{bytes.NewReader(ev.bytes), wt}
-			w, err = j.plan.Dst.Put(ctx, req)
+		err := j.retryUntilAway(ctx, dstWrite, &it.tries, func(first context.Context, wt *watch) (err error) {
+			w, err = j.hedged(ctx, first, wt, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
+				req := req
+				req.Body = watchedReader{bytes.NewReader(ev.bytes), wt}
+				return j.plan.Dst.Put(ctx, req)
+			})
 			return err
 		})
 		code, written := oms.FailUpload, err == nil

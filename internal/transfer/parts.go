@@ -149,7 +149,7 @@ func (u *upload) moveSequentially(ctx context.Context) (o outcome) {
 func (u *upload) oneStream(ctx context.Context, buf []byte) (o outcome, away error) {
 	j := u.it.job
 	var uncounted guard.Ticket // held while parts wait for theirs, it could keep others from what they wait for
-	err := j.watched(ctx, &uncounted, func(ctx context.Context, w *watch) error {
+	err := j.watched(ctx, &uncounted, paced{}, func(ctx context.Context, w *watch) error {
 		c, err := j.plan.Src.Open(ctx, u.it.obj.Key, storage.OpenOptions{Size: u.row.Size})
 		if err != nil {
 			return err
@@ -239,6 +239,7 @@ func (u *upload) buffered(ctx context.Context, buf []byte, r *partResult) error 
 	rng := u.span(r.number)
 	turn := u.inOrder.enter()
 	err := j.retryUntilAway(ctx, srcRead, &u.tries[r.number-1], func(ctx context.Context, w *watch) error {
+		w.expect(rng.Size, nil)
 		c, err := j.plan.Src.Open(ctx, u.it.obj.Key, storage.OpenOptions{Range: &rng, IfMatch: u.src.ETag, Size: u.row.Size})
 		if err != nil {
 			return err
@@ -270,9 +271,12 @@ func (u *upload) send(ctx context.Context, buf []byte, r *partResult) error {
 	for try := 1; ; try++ {
 		var w storage.Written
 		r.code = oms.FailUpload
-		err := j.retryUntilAway(ctx, dstWrite, &u.tries[r.number-1], func(ctx context.Context, wt *watch) (err error) {
-			req.Body = watchedReader{bytes.NewReader(buf), wt}
-			w, err = u.mp.PutPart(ctx, req)
+		err := j.retryUntilAway(ctx, dstWrite, &u.tries[r.number-1], func(first context.Context, wt *watch) (err error) {
+			w, err = j.hedged(ctx, first, wt, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
+				req := req
+				req.Body = watchedReader{bytes.NewReader(buf), wt}
+				return u.mp.PutPart(ctx, req)
+			})
 			return err
 		})
 		if err == nil {

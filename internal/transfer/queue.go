@@ -128,6 +128,13 @@ func (q *queue) pop() (u unit, start *item) {
 	return nil, nil
 }
 
+// spare reports whether workers have nothing to do.
+func (q *queue) spare() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.closed && (q.idle > 0 || q.enlisted < q.workers) && q.small.len()+q.large.len()+q.parts.len() == 0
+}
+
 // enlist reports whether there is work left that another worker should come in for, and counts it.
 func (q *queue) enlist() bool {
 	q.mu.Lock()

@@ -3,9 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/openoms/openoms/internal/guard"
@@ -15,9 +13,6 @@ import (
 
 // maxTries bounds the attempts of one request; attempts while the store is away do not count.
 const maxTries = 10
-
-// errStalled cuts off a request that moves (almost) nothing.
-var errStalled = &oms.Error{Op: "transfer", Kind: oms.Transient, Code: "STALLED", Msg: "less than 1 KiB/s for too long"}
 
 // errLost says that another worker holds the range now.
 var errLost = &oms.Error{Op: "checkpoint", Kind: oms.Conflict, Msg: "the lease of the range is lost"}
@@ -53,8 +48,11 @@ func (j *Job) retry(ctx context.Context, to target, f func(context.Context, *wat
 	}
 }
 
-// tries counts the failed requests of one piece of work; those while the store is away do not count.
-type tries int
+// tries is what became of the requests of one piece of work so far.
+type tries struct {
+	failed int  // those while the store is away do not count
+	killed bool // one was cut off because it took too long beside others: no other is
+}
 
 // retryUntilAway is retry for callers that hold a buffer: it returns errAway when the store is away. The caller keeps
 // the count of tries through an outage, so that what fails for a reason of its own ends.
@@ -64,9 +62,13 @@ func (j *Job) retryUntilAway(ctx context.Context, to target, t *tries, f func(co
 		if h.down.Load() {
 			return errAway
 		}
-		err := j.once(ctx, to, f)
+		err := j.once(ctx, to, t, f)
 		if err != nil && ctx.Err() != nil { // says nothing about the store
 			return context.Cause(ctx)
+		}
+		if errors.Is(err, errStraggler) {
+			t.killed = true
+			continue
 		}
 		away := h.report(err)
 		if err == nil {
@@ -78,10 +80,10 @@ func (j *Job) retryUntilAway(ctx context.Context, to target, t *tries, f func(co
 		if away {
 			return errAway
 		}
-		if *t++; *t >= maxTries {
+		if t.failed++; t.failed >= maxTries {
 			return err
 		}
-		if err := sleep(ctx, backoff(int(*t)+1, err)); err != nil {
+		if err := sleep(ctx, backoff(t.failed+1, err)); err != nil {
 			return err
 		}
 	}
@@ -126,30 +128,34 @@ func (j *Job) withBuffer(ctx context.Context, n int64, f func(buf []byte) error)
 	})
 }
 
-// once runs f, one attempt of a request, when its turn has come, under a stall watch.
-func (j *Job) once(ctx context.Context, to target, f func(context.Context, *watch) error) error {
+// once runs f, one attempt of a request, when its turn has come, under a watch.
+func (j *Job) once(ctx context.Context, to target, t *tries, f func(context.Context, *watch) error) error {
 	ticket, err := j.flows[to].Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	err = j.watched(ctx, &ticket, f)
+	err = j.watched(ctx, &ticket, paced{pace: &j.paces[to], spare: t.killed}, f)
+	if errors.Is(err, errStraggler) {
+		ticket.Done(guard.Neutral())
+		return err
+	}
 	after, _ := storage.RetryAfter(err)
 	ticket.Done(guard.OutcomeOf(err, after))
 	return err
 }
 
-// watched runs f under a stall watch.
-func (j *Job) watched(ctx context.Context, ticket *guard.Ticket, f func(context.Context, *watch) error) error {
+// watched runs f under a watch.
+func (j *Job) watched(ctx context.Context, ticket *guard.Ticket, p paced, f func(context.Context, *watch) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := newWatch(j.opts.Stall, ticket, func() { cancel(errStalled) })
-	defer w.stop()
+	w := newWatch(j.opts.Stall, ticket, p, cancel)
 	err := f(ctx, w)
-	switch {
+	w.stop(err)
+	switch cause := context.Cause(ctx); {
 	case err == nil:
 		return nil
-	case errors.Is(context.Cause(ctx), errStalled):
-		return errStalled
+	case errors.Is(cause, errStalled), errors.Is(cause, errStraggler):
+		return cause
 	case oms.Canceled(err) && ctx.Err() == nil:
 		return &oms.Error{Op: "request", Kind: oms.Transient, Err: err} // a time-out below us
 	}
@@ -186,61 +192,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// minProgress is the slowest transfer that is not a stall, in bytes per second.
-const minProgress = 1 << 10
-
-// watch cuts a request off that makes no progress. Time spent waiting for the bandwidth limit is not held against it.
-type watch struct {
-	ticket  *guard.Ticket
-	moved   atomic.Int64
-	held    atomic.Bool // waiting for the limiter at some time in this period
-	holding atomic.Int32
-	timer   *time.Timer
-}
-
-func newWatch(period time.Duration, ticket *guard.Ticket, cut func()) *watch {
-	w := &watch{ticket: ticket}
-	w.timer = time.AfterFunc(time.Hour, func() {
-		if w.moved.Swap(0) >= int64(period.Seconds()*minProgress) || w.held.Swap(w.holding.Load() > 0) {
-			w.timer.Reset(period)
-			return
-		}
-		cut()
-	})
-	w.timer.Reset(period) // set after w.timer, which the function reads
-	return w
-}
-
-func (w *watch) stop() { w.timer.Stop() }
-
-// progress says that n bytes have moved.
-func (w *watch) progress(n int) {
-	w.moved.Add(int64(n))
-	w.ticket.Progress(n)
-}
-
-// hold runs f, during which no progress is expected.
-func (w *watch) hold(f func() error) error {
-	began := time.Now()
-	w.held.Store(true)
-	w.holding.Add(1)
-	defer func() {
-		w.holding.Add(-1)
-		w.ticket.Held(time.Since(began))
-	}()
-	return f()
-}
-
-// watchedReader tells the watch what is read through it.
-type watchedReader struct {
-	r io.Reader
-	w *watch
-}
-
-func (r watchedReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.w.progress(n)
-	return n, err
 }
