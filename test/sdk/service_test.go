@@ -59,14 +59,14 @@ type world struct {
 	src, dst *testcloud.Bucket
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, more ...string) *world {
 	t.Helper()
 	w := &world{t: t}
 	var srcURL, dstURL string
 	w.srcCloud, srcURL = startCloud(t, srcAK, srcSK, "lab-a")
 	w.dstCloud, dstURL = startCloud(t, dstAK, dstSK, "lab-b")
 	w.src, w.dst = w.srcCloud.CreateBucket("source"), w.dstCloud.CreateBucket("destination")
-	w.url = startService(t, srcURL, dstURL)
+	w.url = startService(t, srcURL, dstURL, more...)
 	w.client = newClient(t, w.url, apiAK, apiSK, project)
 	return w
 }
@@ -82,8 +82,8 @@ func startCloud(t *testing.T, ak, sk, region string) (*testcloud.Cloud, string) 
 	return c, url
 }
 
-// startService runs the binary with both stores as regions and returns its URL.
-func startService(t *testing.T, srcURL, dstURL string) string {
+// startService runs the binary with both stores as regions, and more lines of configuration, and returns its URL.
+func startService(t *testing.T, srcURL, dstURL string, more ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "oms.yaml")
@@ -92,7 +92,7 @@ regions:
   - {cloud_type: AWS, region: lab-a, endpoint: %q, path_style: true}
   - {cloud_type: HuaweiCloud, region: lab-b, endpoint: %q, path_style: true}
 limits: {running_tasks_per_project: 3, waiting_tasks_per_project: 20, created_tasks_per_day: 200}
-`, srcURL, dstURL)
+`, srcURL, dstURL) + strings.Join(more, "")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ limits: {running_tasks_per_project: 3, waiting_tasks_per_project: 20, created_ta
 		if t.Failed() {
 			t.Logf("log of the service:\n%s", log.String())
 		}
-		for _, secret := range []string{apiSK, srcSK, dstSK} {
+		for _, secret := range []string{apiSK, srcSK, dstSK, cdnKey} {
 			if strings.Contains(log.String(), secret) {
 				t.Errorf("the log shows the secret %s", secret)
 			}
