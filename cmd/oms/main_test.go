@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"nosecret":  cmdNosecret,
 			"perm":      cmdPerm,
 			"saveid":    cmdSaveid,
+			"savesync":  cmdSavesync,
 			"hold":      cmdHold,
 			"archive":   cmdArchive,
 			"warm":      cmdWarm,
