@@ -7,10 +7,10 @@ import (
 
 // Bounds of the slots of a lane.
 const (
-	minSlots     = 2
+	minSlots = 2
 	defaultSlots = 512 // most, unless the operator says otherwise
-	startSlots   = 32  // at first, where nothing is remembered
-	pacedFloor   = 8   // slots of a lane whose rate is what limits it
+	startSlots   = 32 // at first, where nothing is remembered
+	pacedFloor   = 8  // slots of a lane whose rate is what limits it
 )
 
 // mode is what the climber is doing.
@@ -41,7 +41,7 @@ func (m mode) String() string {
 	return "unknown"
 }
 
-// Constants of the climber, chosen by simulation (docs/adr/0009-adaptive-concurrency.md).
+// Constants of the climber, chosen by simulation (docs/adr/0011-adaptive-concurrency.md).
 const (
 	doublingGain  = 1.35 // goodput that doubling must multiply
 	slightGain    = 1.08 // goodput that makes the larger of two numbers of slots the better one
@@ -50,8 +50,9 @@ const (
 	smallestStep  = .2
 	largestStep   = 1.
 	firstHold     = time.Second
-	longestHold   = 6 * time.Second
+	longestHold   = 4 * time.Second
 	upGain        = .25 // share of added slots that must show as goodput
+	linearGain    = .75 // the same, and there may be much more to gain
 	downLoss      = .15 // share of given up slots that may show as goodput
 	crowded       = 3.  // times the best time per request ever: somebody else is here
 	failureShare  = .05 // of a window's requests
@@ -98,6 +99,7 @@ type climber struct {
 	failedAt   time.Duration // last cut for failures
 	failedFrom int           // base before it
 	failShare  float64       // share of failures that led to it
+	failGood   float64       // goodput then
 	failPause  time.Duration // until the next one
 }
 
@@ -183,6 +185,11 @@ func (c *climber) climb(m measure) {
 		if c.g0 > 0 && (good < .75*c.g0 || good > 1.3*c.g0) { // the world has changed
 			c.hold, c.fails = firstHold, 0
 		}
+		if !c.proved && inflation > crowded { // it is not what it was when this point was remembered
+			c.mode = descending
+			c.descend(good)
+			return
+		}
 		c.g0, c.proved = good, true
 		if inflation > crowded || c.fails%3 == 2 {
 			c.tryDown()
@@ -196,6 +203,11 @@ func (c *climber) climb(m measure) {
 			return
 		}
 		c.adopt(good)
+		if gain >= linearGain { // far below the best point: look for it as at first
+			c.mode, c.grown, c.peak = starting, true, good
+			c.double()
+			return
+		}
 		c.step = min(largestStep, 1.6*c.step)
 		c.tryUp()
 	case probingDown:
@@ -227,9 +239,19 @@ func (c *climber) start(good float64) {
 	default:
 		c.grown = c.grown || trial
 		c.adopt(good)
-		if c.slots = min(2*c.base, c.most); c.slots == c.base {
-			c.rest()
-		}
+		c.double()
+	}
+}
+
+func (c *climber) double() {
+	c.slots = min(2*c.base, c.most)
+	switch {
+	case c.slots > c.base:
+	case c.grown:
+		c.rest()
+	default: // nothing is known of what lies below
+		c.mode = descending
+		c.halve()
 	}
 }
 
@@ -275,22 +297,23 @@ func (c *climber) fail() {
 	c.hold = min(longestHold, c.hold*3/2)
 }
 
-// failing gives up slots while requests fail, and takes them back when that did not help: failures that have nothing
-// to do with the number of requests must not starve the lane. It reports whether it decided.
+// failing gives up slots while requests fail, and takes them back when that cost goodput and did not help: failures
+// that have nothing to do with the number of requests must not starve the lane. It reports whether it decided.
 func (c *climber) failing(m measure) bool {
 	share := float64(m.failed) / float64(max(m.oks+m.refused+m.failed, 1))
 	since := m.at - c.failedAt
 	if m.failed < failureFloor || share <= failureShare || since < c.failPause {
 		return false
 	}
-	if since > 2*c.failPause { // long ago
+	if since > 2*c.failPause+longestHold { // long ago
 		c.failPause, c.failedFrom = failurePause, 0
 	}
-	if c.failedFrom > 0 && share > .75*c.failShare {
+	good := m.work / m.span
+	if c.failedFrom > 0 && share > .75*c.failShare && good < .85*c.failGood {
 		c.base = max(c.base, min(c.failedFrom, c.most))
 		c.failedFrom, c.failPause = 0, min(2*c.failPause, failureRest)
 	} else {
-		c.failedFrom, c.failShare = c.base, share
+		c.failedFrom, c.failShare, c.failGood = c.base, share, good
 		c.base = max(int(float64(min(c.base, c.slots))*failureCut), minSlots)
 	}
 	c.failedAt = m.at

@@ -10,6 +10,9 @@ import (
 // objects does not look like lost goodput.
 const requestWork = 128 << 10
 
+// drainPatience is how long a window waits, after slots were given up, for requests in flight to end.
+const drainPatience = 4 * time.Second
+
 // Smoothing of what a request of a flow costs.
 const costBlend = 1. / 8
 
@@ -99,11 +102,12 @@ func (c *control) advance(now time.Duration) {
 	if now < c.check {
 		return
 	}
-	if now-c.pace.from >= pacerTick {
+	if now >= c.pace.due() {
 		c.pace.tick(now)
 	}
 	switch {
 	case now < c.until:
+	case !c.measuring && c.inflight > c.climb.slots && now < c.latest: // what was too much is still ending
 	case !c.measuring:
 		c.beginWindow(now)
 	case c.oks >= c.needed || now >= c.latest:
@@ -113,7 +117,7 @@ func (c *control) advance(now time.Duration) {
 	if now >= due {
 		due = min(c.latest, now+5*time.Millisecond) // until enough requests have ended
 	}
-	c.check = min(due, c.pace.from+pacerTick)
+	c.check = min(due, c.pace.due())
 }
 
 func (c *control) beginWindow(now time.Duration) {
@@ -147,6 +151,7 @@ func (c *control) endWindow(now time.Duration) {
 		return
 	}
 	c.measuring, c.until = false, now+c.climb.settle()
+	c.latest = c.until + drainPatience
 }
 
 // free reports whether another request may be sent.

@@ -5,18 +5,23 @@ import (
 	"time"
 )
 
-// Constants of the pacer, chosen by simulation (docs/adr/0009-adaptive-concurrency.md).
+// Constants of the pacer, chosen by simulation (docs/adr/0011-adaptive-concurrency.md).
 const (
-	pacerTick     = 250 * time.Millisecond
-	tolerated     = .02 // share of requests that may be refused
-	refusedFloor  = 3   // refusals in a tick that count
+	shortestTick  = 250 * time.Millisecond
+	longestTick   = time.Second
+	tickRequests  = 60              // that should fall into a tick
+	tolerated     = .02             // share of requests that may be refused
+	refusedFloor  = 3               // refusals in a tick that count
+	chronicAfter  = 2 * time.Second // after a cut
+	chronicShare  = .75             // of what is tolerated in a tick
 	cutPause      = 600 * time.Millisecond
 	freshCut      = 3 * time.Second // a cut sooner after another corrects it
 	nearCut       = time.Minute     // what was known of the limit is still worth something
-	firstPlateau  = 8 * time.Second
-	longPlateau   = 18 * time.Second
-	creep         = .003 // growth per second on the plateau
-	firstGrowth   = .1   // growth in the first second after the plateau
+	firstPlateau  = 6 * time.Second
+	longPlateau   = 12 * time.Second
+	cruise        = .985 // of the ceiling, on the plateau
+	firstGrowth   = .1   // growth per second in the first seconds after the plateau
+	firstFor      = 2 * time.Second
 	laterGrowth   = .45
 	climbBack     = .03 // of the ceiling, per second below it
 	forgetAfter   = time.Minute
@@ -50,6 +55,8 @@ type pacer struct {
 	paused           time.Duration // nothing is sent before
 	tokens           float64
 	filled           time.Duration
+	sinceOKs         int64 // since the last cut, without this tick
+	sinceRefusals    int64
 	vain             int           // cuts in a row without effect
 	vainShare        float64       // share of refusals at the first of them
 	ignored          float64       // share of refusals that have nothing to do with the rate
@@ -115,6 +122,15 @@ func (p *pacer) next(now time.Duration) time.Duration {
 	return at
 }
 
+// due is when the next tick is due: at low rates a short one would hold too few requests.
+func (p *pacer) due() time.Duration {
+	tick := shortestTick
+	if p.delivered > 0 {
+		tick = seconds(clamp(tickRequests/p.delivered, shortestTick.Seconds(), longestTick.Seconds()))
+	}
+	return p.from + tick
+}
+
 // ended books the end of a request that was sent at the instant.
 func (p *pacer) ended(o Outcome, sent, now time.Duration) {
 	switch o.verdict {
@@ -130,7 +146,7 @@ func (p *pacer) ended(o Outcome, sent, now time.Duration) {
 	}
 }
 
-// tick looks at what happened since the last one, at least pacerTick ago.
+// tick looks at what happened since the last one, when it was due.
 func (p *pacer) tick(now time.Duration) {
 	span := (now - p.from).Seconds()
 	share := float64(p.refusals) / float64(max(p.oks+p.refusals, 1))
@@ -141,14 +157,24 @@ func (p *pacer) tick(now time.Duration) {
 	}
 	switch {
 	case p.refusedShareSeen && p.refusals >= refusedFloor && (p.cuts == 0 || now-p.cutAt > cutPause):
-		if p.lastRefused || share > .3 {
+		if p.lastRefused || share > .3 || p.rate > cruise*p.ceil {
 			p.cut(now, share)
 		}
+	case p.chronic(now):
+		p.cut(now, share)
 	case p.limited():
 		p.grow(now, min(span, 1))
 	}
+	p.sinceOKs, p.sinceRefusals = p.sinceOKs+p.oks, p.sinceRefusals+p.refusals
 	p.lastRate, p.lastRefused = p.delivered, p.refusals > 0
 	p.from, p.oks, p.refusals, p.asked = now, 0, 0, 0
+}
+
+// chronic reports few refusals all the time: the rate is a little too high.
+func (p *pacer) chronic(now time.Duration) bool {
+	oks, refusals := p.sinceOKs+p.oks, p.sinceRefusals+p.refusals
+	return p.limited() && now-p.cutAt > chronicAfter && refusals > refusedFloor &&
+		float64(refusals) > chronicShare*p.threshold(now)*float64(oks+refusals)
 }
 
 // threshold is the share of refusals that is put up with.
@@ -203,7 +229,9 @@ func firstPlateauOr(plateau time.Duration, c, known float64) time.Duration {
 // inVain finds out whether cutting does anything. A limit stops refusing below it; refusals at any rate are no limit
 // of the rate and are ignored for a while.
 func (p *pacer) inVain(now time.Duration, share float64) bool {
-	if p.cuts > 0 && now-p.cutAt < vainWithin && p.vain > 0 && share > .6*p.vainShare {
+	since := float64(p.sinceRefusals) / float64(max(p.sinceOKs+p.sinceRefusals, 1))
+	p.sinceOKs, p.sinceRefusals = 0, 0
+	if p.cuts > 0 && now-p.cutAt < vainWithin && since > .6*p.vainShare {
 		p.vain++
 	} else {
 		p.vain, p.vainShare = 1, share
@@ -238,11 +266,9 @@ func (p *pacer) grow(now time.Duration, span float64) {
 	}
 	p.fill(now)
 	switch {
-	case p.rate < p.ceil:
-		p.rate = min(p.rate+climbBack*p.ceil*span, p.ceil)
 	case since < p.plateau:
-		p.rate *= 1 + creep*span
-	case since < p.plateau+time.Second:
+		p.rate = max(p.rate, min(p.rate+climbBack*p.ceil*span, cruise*p.ceil))
+	case since < p.plateau+firstFor:
 		p.rate *= 1 + firstGrowth*span
 	default:
 		p.rate *= 1 + laterGrowth*span
