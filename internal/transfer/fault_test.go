@@ -340,11 +340,11 @@ func (d deaf) PutPart(ctx context.Context, req storage.PartRequest) (storage.Wri
 func TestSlowButMovingIsNotCutOff(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, testcloud.Options{}, testcloud.Options{})
-	p.srcBucket.PutAt("slow", fillBytes(12<<10, 1), testcloud.Attrs{}, old)
-	p.srcBucket.PutAt("limited", fillBytes(300<<10, 2), testcloud.Attrs{}, old)
+	p.srcBucket.PutAt("slow", fillBytes(24<<10, 1), testcloud.Attrs{}, old)
+	p.srcBucket.PutAt("limited", fillBytes(600<<10, 2), testcloud.Attrs{}, old)
 	p.src.Faults.Add(testcloud.Rule{Ops: []testcloud.Op{testcloud.GetObject}, Key: testcloud.KeyIs("slow"), Fault: testcloud.Rate(6 << 10)})
 	task := newRun(t, p, wholeBucket())
-	task.opts.Stall = 500 * time.Millisecond
+	task.opts.Stall = 2 * time.Second
 	j, ranges, uploads, err := task.job(t.Context(), t)
 	if err != nil {
 		t.Fatal(err)

@@ -128,7 +128,7 @@ func TestHedgedWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				j := &Job{queue: newQueue(2, 1<<30), opts: Options{Stall: time.Minute}}
-				j.paces[dstWrite] = *practised() //nolint:govet // nobody uses the copied lock yet
+				j.paces[dstWrite] = *practised()
 				if tt.busy {
 					j.queue.insert(smallItem())
 				}
