@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage/cdn"
 	"github.com/openoms/openoms/internal/storage/s3"
+	"github.com/openoms/openoms/internal/storage/urllist"
 	"github.com/openoms/openoms/internal/transfer"
 )
 
@@ -33,6 +35,7 @@ const (
 type dataPlane struct {
 	*engine.Engine
 	transport *s3.Transport
+	web       *http.Transport // to the servers that URL lists name
 	guard     *guard.Guard
 	log       *slog.Logger
 }
@@ -61,7 +64,9 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 	lanes := guard.New(guard.Options{MaxSlots: requests, Memory: opts.store, Logger: opts.log, Clock: opts.clock})
 	transport := s3.NewTransport(s3.TransportOptions{Dial: network.DialContext, IdlePerHost: 2*requests + spareConnections})
 	buckets := s3.NewOpener(s3.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
-	opener := cdn.NewOpener(buckets, cdn.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
+	behindCDN := cdn.NewOpener(buckets, cdn.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
+	web := network.Transport(egress.TransportOptions{MaxIdleConns: requests})
+	opener := urllist.NewOpener(behindCDN, urllist.Options{Transport: web, Clock: opts.clock, UserAgent: opts.userAgent})
 	e, err := engine.New(engine.Options{
 		Owner:     newOwner(),
 		Store:     opts.store,
@@ -78,7 +83,13 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dataPlane{Engine: e, transport: transport, guard: lanes, log: opts.log}, nil
+	return &dataPlane{Engine: e, transport: transport, web: web, guard: lanes, log: opts.log}, nil
+}
+
+// closeIdle closes the connections that nobody uses.
+func (p *dataPlane) closeIdle() {
+	p.transport.CloseIdleConnections()
+	p.web.CloseIdleConnections()
 }
 
 // Run moves until ctx ends. What earlier processes learned about the stores is used, and what this one learns is kept.

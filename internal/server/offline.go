@@ -106,6 +106,6 @@ func OpenLocal(ctx context.Context, opts LocalOptions) (*Local, error) {
 
 // Close gives the data directory back. Run has returned.
 func (l *Local) Close() error {
-	l.plane.transport.CloseIdleConnections()
+	l.plane.closeIdle()
 	return l.store.close()
 }

@@ -266,7 +266,7 @@ func (s *Server) Close() error {
 		}
 	}
 	if s.plane != nil {
-		s.plane.transport.CloseIdleConnections()
+		s.plane.closeIdle()
 	}
 	return errors.Join(append(errs, s.store.close())...)
 }
