@@ -420,6 +420,46 @@ type ListFailuresResponse struct {
 	Next string `json:"next"`
 }
 
+// Lane is what the concurrency controller of a process believes and sees of one class of requests to one bucket.
+type Lane struct {
+	// Endpoint that requests go to.
+	Endpoint string `json:"endpoint"`
+	// Bucket of the endpoint.
+	Bucket string `json:"bucket"`
+	// What requests do: list, read or write.
+	Class string `json:"class"`
+	// What the controller is doing: starting, descending, holding, probing up, probing down or pacing.
+	Mode string `json:"mode"`
+	// Requests in flight that are allowed.
+	Slots int64 `json:"slots"`
+	// Requests per second that are allowed; 0 without a limit.
+	Rate float64 `json:"rate"`
+	// Requests in flight.
+	InFlight int64 `json:"in_flight"`
+	// Requests that wait for their turn.
+	Waiting int64 `json:"waiting"`
+	// Tasks that share the lane.
+	Tasks int64 `json:"tasks"`
+	// Bytes per second in the last window that was measured.
+	Goodput float64 `json:"goodput"`
+	// Requests per second that ended well in that window.
+	Requests float64 `json:"requests"`
+	// Smoothed time of a request in milliseconds; 0 unknown.
+	RTT int64 `json:"rtt"`
+	// Requests sent since the lane was made.
+	Sent int64 `json:"sent"`
+	// Those that the endpoint refused because there were too many.
+	Refused int64 `json:"refused"`
+	// Those that failed for time-outs, resets and errors of the endpoint.
+	Failed int64 `json:"failed"`
+}
+
+// ListLanesResponse shows the lanes of a process.
+type ListLanesResponse struct {
+	// In order of endpoint, bucket and class.
+	Lanes []Lane `json:"lanes"`
+}
+
 // ErrorResponse is the body of every refusal.
 type ErrorResponse struct {
 	// Code of the contract.

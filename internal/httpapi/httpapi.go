@@ -75,6 +75,7 @@ type Options struct {
 	Logger  *slog.Logger
 	Clock   func() time.Time                // nil means time.Now
 	Ready   func(ctx context.Context) error // what /readyz asks; nil means always ready
+	Lanes   Lanes                           // what ListLanes shows; nil means none
 	Metrics http.Handler                    // /metrics; nil means none
 	Console http.Handler                    // /console/…; nil means none
 	Rate    RateLimit
@@ -91,7 +92,7 @@ func New(opts Options) http.Handler {
 		opts.Clock = time.Now
 	}
 	s := &service{
-		tasks: opts.Tasks, syncs: opts.Syncs, groups: opts.Groups, regions: opts.Regions, buckets: opts.Buckets, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
+		lanes: opts.Lanes, tasks: opts.Tasks, syncs: opts.Syncs, groups: opts.Groups, regions: opts.Regions, buckets: opts.Buckets, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
 		log: opts.Logger, clock: opts.Clock, limiter: newLimiter(opts.Rate, opts.Clock),
 		eventLimiter: newEventLimiter(opts.Rate, opts.Clock),
 	}
@@ -100,6 +101,7 @@ func New(opts Options) http.Handler {
 
 // service holds what operations use. It is safe for concurrent use.
 type service struct {
+	lanes   Lanes
 	tasks   Tasks
 	syncs   Syncs
 	groups  Groups

@@ -61,6 +61,10 @@ func operationDocs() map[string]operationDoc {
 		"StopTask":              {summary: "Pauses a running task."},
 		"UpdateBandwidthPolicy": {summary: "Replaces the traffic limits of a task.", request: omsv2.UpdateBandwidthPolicyRequest{}},
 		"BatchUpdateTasks":      {summary: "Changes limits and priority of several tasks, of all or of none.", request: omsv2.BatchUpdateTasksRequest{}},
+		"ListLanes": {
+			summary:  "Shows what the concurrency controller of this process believes, by endpoint, bucket and class of requests (extension).",
+			response: omsv2.ListLanesResponse{},
+		},
 		"ListFailures": {
 			summary: "Lists the failed objects of a task in byte order of their names (extension).", response: omsv2.ListFailuresResponse{},
 			query: []parameter{
