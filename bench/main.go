@@ -212,10 +212,17 @@ func (s *session) lookup(ctx context.Context, t suite.Tool) (path, version strin
 	if err != nil {
 		return "", "", err
 	}
-	if path, err = filepath.Abs(path); err != nil || len(t.Version) == 0 {
-		return path, "of this checkout", err
+	if path, err = filepath.Abs(path); err != nil {
+		return "", "", err
 	}
-	version, err = lab.Version(ctx, path, t.Version)
+	switch {
+	case len(t.Version) > 0:
+		version, err = lab.Version(ctx, path, t.Version)
+	case t.Class == result.Peer:
+		version = path
+	default:
+		version = "of this checkout"
+	}
 	return path, version, err
 }
 

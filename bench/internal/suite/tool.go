@@ -47,7 +47,7 @@ func awsEnv() []string {
 
 // Tools returns all tools: ours, the bare copier in three ways, and the peers.
 func Tools() []Tool {
-	const juicefs = "a release of JuiceFS; built here: see docs/performance.md"
+	const juicefs = "a release from github.com/juicedata/juicefs"
 	return []Tool{
 		{Name: "oms", Class: result.Ours, Program: "oms", Version: []string{"version"}, Get: "make build", Command: oms},
 		{Name: "limit-nethttp", Class: result.Copier, Program: "limit", Does: withoutFaults, Command: limit("-mode", "nethttp", "-gogc", "400")},
