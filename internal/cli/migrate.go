@@ -23,6 +23,7 @@ type migrateOptions struct {
 	rules       taskRules
 	watch       watchOptions
 	concurrency int
+	memory      string
 	dataDir     string
 	failedOnly  bool
 	restart     bool
@@ -60,6 +61,7 @@ it, as it is: s3://a/photos/ and s3://b/old/ make photos/1.jpg to old/photos/1.j
 	}
 	opts.rules.register(cmd, true)
 	opts.watch.register(cmd)
+	cmd.Flags().StringVar(&opts.memory, "memory", "", "at most `SIZE` of memory for objects in flight (default 64MiB)")
 	cmd.Flags().IntVar(&opts.concurrency, "concurrency", 0, "at most `N` objects and parts in flight (default automatic)")
 	cmd.Flags().StringVar(&opts.dataDir, "data-dir", "", "keep checkpoints in `DIR` (default $XDG_STATE_HOME/openoms or ~/.local/state/openoms)")
 	cmd.Flags().BoolVar(&opts.failedOnly, "failed-only", false, "after a run with failures: retry only the objects that failed")
@@ -76,7 +78,7 @@ func againCommand(cmd *cobra.Command, args []string) string {
 	for _, arg := range args {
 		words = append(words, shellQuote(arg))
 	}
-	for _, name := range []string{"data-dir", "overwrite", "metadata", "bandwidth", "concurrency"} {
+	for _, name := range []string{"data-dir", "overwrite", "metadata", "bandwidth", "concurrency", "memory"} {
 		if f := cmd.Flags().Lookup(name); f.Changed {
 			words = append(words, "--"+name+"="+shellWord(f.Value.String()))
 		}
@@ -194,6 +196,12 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 	if opts.concurrency < 0 || opts.concurrency > server.MaxConcurrency {
 		return usageErrorf("--concurrency: want a number from 0 to %d", server.MaxConcurrency)
 	}
+	var memory int64
+	if opts.memory != "" {
+		if memory, err = server.ParseMemory(opts.memory); err != nil {
+			return usageErrorf("--memory %q: %s", opts.memory, err)
+		}
+	}
 	dir, err := stateDir(env, opts.dataDir)
 	if err != nil {
 		return err
@@ -210,7 +218,7 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	local, err := server.OpenLocal(ctx, server.LocalOptions{
-		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, Endpoints: m.endpoints,
+		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, Memory: memory, Endpoints: m.endpoints,
 		Version: buildVersion(), Logger: log, Clock: env.Now,
 	})
 	if err != nil {

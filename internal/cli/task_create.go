@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/server"
 	"github.com/openoms/openoms/omsv2"
 )
 
@@ -44,7 +45,7 @@ func (r *taskRules) windows() ([]oms.BandwidthWindow, error) {
 	if r.bandwidth == "" {
 		return nil, nil
 	}
-	limit, err := parseSize(r.bandwidth)
+	limit, err := server.ParseSize(r.bandwidth)
 	if err != nil || limit < oms.MinBandwidth || limit > oms.MaxBandwidth {
 		return nil, usageErrorf("--bandwidth %q: want a rate from 1MiB to 200MiB", oms.Clean(r.bandwidth))
 	}

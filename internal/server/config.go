@@ -21,6 +21,7 @@ import (
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/region"
 	"github.com/openoms/openoms/internal/telemetry"
+	"github.com/openoms/openoms/internal/transfer"
 )
 
 // Config is everything that an operator can set. Make it with [Load] or [DefaultConfig]; the zero value is
@@ -30,6 +31,7 @@ type Config struct {
 	DataDir       string
 	Database      string // "" is the embedded database in DataDir
 	Concurrency   int    // objects in flight in this process; 0 is automatic
+	Memory        int64  // bytes of buffers for objects in flight; 0 is automatic
 	NoWorkers     bool   // API only
 	MasterKeyFile string // "" is master.key in DataDir
 	TLSCert       string // both or none
@@ -104,6 +106,14 @@ func Settings() []Setting {
 			set:   func(c *Config, v string) error { return setCount(&c.Concurrency, v) },
 		},
 		{
+			Flag: "memory", Env: "OMS_MEMORY", Value: "SIZE",
+			Usage: "most memory for the buffers of objects in flight, at least 64MiB (default 64MiB)",
+			set: func(c *Config, v string) (err error) {
+				c.Memory, err = ParseMemory(v)
+				return err
+			},
+		},
+		{
 			Flag: "no-workers", Usage: "serve the API only and move nothing",
 			set: func(c *Config, v string) (err error) {
 				if c.NoWorkers, err = strconv.ParseBool(v); err != nil {
@@ -143,6 +153,15 @@ func setCount(n *int, v string) error {
 	}
 	*n = parsed
 	return nil
+}
+
+// ParseMemory reads the size of the buffers of a process.
+func ParseMemory(v string) (int64, error) {
+	n, err := ParseSize(v)
+	if err != nil || n < transfer.MaxBuffer {
+		return 0, errors.New("want a size of at least 64MiB, such as 512MiB")
+	}
+	return n, nil
 }
 
 // MaxConcurrency bounds the objects in flight that may be asked for: each object in flight costs a connection on both sides.

@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseSize reads a number of bytes such as "500000", "64KiB", "20 MiB", "1.5GiB" or "10MB" (10^6).
-func parseSize(text string) (int64, error) {
+// ParseSize reads a number of bytes such as "500000", "64KiB", "20 MiB", "1.5GiB" or "10MB" (10^6).
+func ParseSize(text string) (int64, error) {
 	number := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 	unit := strings.ToLower(text[len(number):])
 	var factor float64
