@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"flag"
 	"fmt"
@@ -218,6 +219,9 @@ func (s *session) lookup(ctx context.Context, t suite.Tool) (path, version strin
 	switch {
 	case len(t.Version) > 0:
 		version, err = lab.Version(ctx, path, t.Version)
+		if info, infoErr := buildinfo.ReadFile(path); infoErr == nil && strings.HasPrefix(info.Main.Version, "v") {
+			version += ", module " + info.Main.Version
+		}
 	case t.Class == result.Peer:
 		version = path
 	default:

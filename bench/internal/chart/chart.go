@@ -150,6 +150,7 @@ func seconds(s float64) string {
 type curve struct {
 	name   string
 	class  result.Class
+	nth    int // among the tools of its class
 	points []point
 }
 
@@ -158,13 +159,13 @@ type point struct{ x, y float64 }
 // Curves draws for each scenario that grows the cost of each tool, and how fast it was, against the point.
 func Curves(f *result.File) string {
 	var d drawing
-	d.legend("How cost and speed grow, medians", "", "")
+	d.legend("How cost and speed grow, medians; logarithmic axes", "", "")
 	y := float64(legendSpace)
 	for groups := range byScenario(f.Groups()) {
 		g := groups[0]
 		d.text(margin, y+10, "head", "start", g.Title)
-		cost := curves(groups, func(g result.Group, s result.Summary) float64 { return g.CPUPerUnit(s.CPU.Median) })
-		rate := curves(groups, func(g result.Group, s result.Summary) float64 { return g.Rate(s.Wall.Median) })
+		cost := curves(f.Tools, groups, func(g result.Group, s result.Summary) float64 { return g.CPUPerUnit(s.CPU.Median) })
+		rate := curves(f.Tools, groups, func(g result.Group, s result.Summary) float64 { return g.Rate(s.Wall.Median) })
 		axis := result.Axis(g.Scenario)
 		d.plot(margin, y+24, g.Unit(), axis, cost)
 		d.plot(2*margin+panelWidth, y+24, g.RateUnit(), axis, rate)
@@ -190,57 +191,61 @@ func byScenario(groups []result.Group) func(yield func([]result.Group) bool) {
 }
 
 // curves makes one line for each tool.
-func curves(groups []result.Group, of func(result.Group, result.Summary) float64) []curve {
+func curves(tools []result.Tool, groups []result.Group, of func(result.Group, result.Summary) float64) []curve {
 	var all []curve
-	for _, g := range groups {
-		for _, s := range g.Summaries {
-			i := slices.IndexFunc(all, func(c curve) bool { return c.name == s.Tool.Name })
-			if i < 0 {
-				i = len(all)
-				all = append(all, curve{name: s.Tool.Name, class: s.Tool.Class})
+	nth := map[result.Class]int{}
+	for _, t := range tools {
+		c := curve{name: t.Name, class: t.Class, nth: nth[t.Class]}
+		nth[t.Class]++
+		for _, g := range groups {
+			for _, s := range g.Summaries {
+				if s.Tool.Name == t.Name {
+					c.points = append(c.points, point{g.X, of(g, s)})
+				}
 			}
-			all[i].points = append(all[i].points, point{g.X, of(g, s)})
+		}
+		if len(c.points) > 0 {
+			all = append(all, c)
 		}
 	}
 	return all
 }
 
-// plot draws lines over a logarithmic x axis.
+// plot draws lines; both axes are logarithmic.
 func (d *drawing) plot(x, y float64, unit, axis string, lines []curve) {
 	const left, right = 64, 96
-	low, high, top := math.Inf(1), 0.0, 0.0
+	wide, tall := interval{low: math.Inf(1)}, interval{low: math.Inf(1)}
 	var ticks []float64
 	for _, c := range lines {
 		for _, p := range c.points {
-			low, high, top = min(low, p.x), max(high, p.x), max(top, p.y)
+			wide.add(p.x)
+			tall.add(p.y)
 			if !slices.Contains(ticks, p.x) {
 				ticks = append(ticks, p.x)
 			}
 		}
 	}
-	step := niceStep(top)
-	top = step * math.Ceil(top/step)
-	across := func(v float64) float64 {
-		if high == low {
-			return x + left
-		}
-		return x + left + (panelWidth-left-right)*math.Log(v/low)/math.Log(high/low)
-	}
-	up := func(v float64) float64 { return y + plotHeight - (plotHeight-20)*v/top }
+	levels := tall.widen()
+	across := func(v float64) float64 { return x + left + (panelWidth-left-right)*wide.share(v) }
+	up := func(v float64) float64 { return y + plotHeight - (plotHeight-20)*tall.share(v) }
 	d.text(x+left, y+8, "note", "start", unit)
-	for v := 0.0; v <= top*1.001; v += step {
+	for _, v := range levels {
 		d.line(x+left, up(v), x+panelWidth-right, up(v), "grid")
 		d.text(x+left-6, up(v)+4, "note", "end", short(v))
 	}
-	d.line(x+left, up(0), x+panelWidth-right, up(0), "axis")
+	d.line(x+left, y+plotHeight, x+panelWidth-right, y+plotHeight, "axis")
 	for _, t := range ticks {
-		d.text(across(t), up(0)+16, "note", "middle", short(t))
+		d.text(across(t), y+plotHeight+16, "note", "middle", short(t))
 	}
-	d.text(x+left+(panelWidth-left-right)/2, up(0)+32, "note", "middle", axis)
-	names := make([]float64, 0, len(lines)) // where names are written already
+	d.text(x+left+(panelWidth-left-right)/2, y+plotHeight+32, "note", "middle", axis)
 	slices.SortFunc(lines, func(a, b curve) int { return cmp.Compare(last(b).y, last(a).y) })
+	var heights []float64
 	for _, c := range lines {
-		d.WriteString(`<polyline class="` + string(c.class) + `" points="`)
+		dashes := ""
+		if c.nth > 0 {
+			dashes = fmt.Sprintf(` stroke-dasharray="%d 4"`, max(2, 10-3*c.nth))
+		}
+		fmt.Fprintf(d, `<polyline class="%s"%s points="`, c.class, dashes)
 		for _, p := range c.points {
 			fmt.Fprintf(d, "%.1f,%.1f ", across(p.x), up(p.y))
 		}
@@ -248,33 +253,75 @@ func (d *drawing) plot(x, y float64, unit, axis string, lines []curve) {
 		for _, p := range c.points {
 			fmt.Fprintf(d, `<circle cx="%.1f" cy="%.1f" r="3" class="%s"/>`+"\n", across(p.x), up(p.y), c.class)
 		}
-		at := up(last(c).y) + 4
-		if n := len(names); n > 0 {
-			at = max(at, names[n-1]+13)
-		}
-		names = append(names, at)
+		heights = append(heights, up(last(c).y)+4)
+	}
+	for i, at := range apart(heights, 13, y+plotHeight+2) {
 		class := "name"
-		if c.class == result.Ours {
+		if lines[i].class == result.Ours {
 			class = "own"
 		}
-		d.text(across(last(c).x)+8, at, class, "start", c.name)
+		d.text(across(wide.high)+10, at, class, "start", lines[i].name)
 	}
 }
 
 func last(c curve) point { return c.points[len(c.points)-1] }
 
-// niceStep returns a round distance of grid lines, of which about four fit below top.
-func niceStep(top float64) float64 {
-	if top <= 0 {
-		return 1
+// apart moves ascending heights so that they keep a distance and end at the latest at the lowest.
+func apart(heights []float64, distance, lowest float64) []float64 {
+	for i := 1; i < len(heights); i++ {
+		heights[i] = max(heights[i], heights[i-1]+distance)
 	}
-	unit := math.Pow(10, math.Floor(math.Log10(top/4)))
-	for _, m := range []float64{1, 2, 5} {
-		if top/(unit*m) <= 5 {
-			return unit * m
+	for i := len(heights) - 1; i >= 0; i-- {
+		heights[i] = min(heights[i], lowest)
+		lowest = heights[i] - distance
+	}
+	return heights
+}
+
+// interval is a range of positive numbers on a logarithmic axis.
+type interval struct{ low, high float64 }
+
+func (i *interval) add(v float64) {
+	i.low, i.high = min(i.low, v), max(i.high, v)
+}
+
+// share returns where v lies, from 0 to 1.
+func (i *interval) share(v float64) float64 {
+	if i.high <= i.low {
+		return 0
+	}
+	return math.Log(v/i.low) / math.Log(i.high/i.low)
+}
+
+// widen extends the interval to round numbers and returns those that lie in it: 1, 2 and 5 times a power of ten, or the
+// powers alone when there are many.
+func (i *interval) widen() []float64 {
+	factors := []float64{1, 2, 5}
+	if i.high > 300*i.low {
+		factors = factors[:1]
+	}
+	var levels []float64
+	for power := math.Pow(10, math.Floor(math.Log10(i.low))); power <= 10*i.high; power *= 10 {
+		for _, f := range factors {
+			levels = append(levels, power*f)
 		}
 	}
-	return unit * 10
+	first := 0
+	for first+1 < len(levels) && levels[first+1] <= i.low*1.0001 {
+		first++
+	}
+	end := first + 1
+	for end < len(levels) && levels[end-1] < i.high*0.9999 {
+		end++
+	}
+	if end == first+1 && end < len(levels) {
+		end++
+	}
+	levels = levels[first:end]
+	if len(levels) > 0 {
+		i.low, i.high = levels[0], levels[len(levels)-1]
+	}
+	return levels
 }
 
 // short writes a number with K and M.

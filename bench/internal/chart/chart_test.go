@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,10 +65,28 @@ func TestCurves(t *testing.T) {
 	check(t, Curves(&result.File{Tools: f.Tools, Runs: f.Runs[:1]}))
 }
 
-func TestNiceStep(t *testing.T) {
-	for top, want := range map[float64]float64{0: 1, 1: 0.2, 4: 1, 9: 2, 100: 20, 260: 100} {
-		if got := niceStep(top); got < want*0.99 || got > want*1.01 {
-			t.Errorf("%v: got %v, want %v", top, got, want)
+func TestWiden(t *testing.T) {
+	for _, test := range []struct {
+		low, high float64
+		want      []float64
+	}{
+		{3, 40, []float64{2, 5, 10, 20, 50}},
+		{1, 1, []float64{1, 2}},
+		{0.7, 9000, []float64{0.1, 1, 10, 100, 1000, 10000}},
+		{100, 200, []float64{100, 200}},
+	} {
+		i := interval{test.low, test.high}
+		got := i.widen()
+		same := slices.EqualFunc(got, test.want, func(a, b float64) bool { return a > b*0.999 && a < b*1.001 })
+		if !same || i.share(got[0]) != 0 || i.share(got[len(got)-1]) != 1 {
+			t.Errorf("%v to %v: got %v, want %v", test.low, test.high, got, test.want)
 		}
+	}
+}
+
+func TestApart(t *testing.T) {
+	got := apart([]float64{10, 12, 50, 95, 99}, 10, 100)
+	if want := []float64{10, 20, 50, 90, 100}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
