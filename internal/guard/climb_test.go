@@ -52,12 +52,11 @@ func bestFixed(p profile, at float64) (slots int, goodput float64) {
 
 // course is what the controller did, second by second.
 type course struct {
-	goodput  []float64 // bytes per second
-	ok       []float64
-	refused  []float64
-	slots    []float64 // mean
-	lanes    []string
-	reqTotal int64
+	goodput []float64 // bytes per second
+	ok      []float64
+	refused []float64
+	slots   []float64 // mean
+	lanes   []string
 }
 
 func simulate(p profile, seconds int, seed uint64, prepare func(*client)) course {

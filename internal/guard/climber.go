@@ -3,14 +3,16 @@ package guard
 import (
 	"math"
 	"time"
+
+	"github.com/openoms/openoms/internal/oms"
 )
 
 // Bounds of the slots of a lane.
 const (
-	minSlots = 2
+	minSlots     = 2
 	defaultSlots = 512 // most, unless the operator says otherwise
-	startSlots   = 32 // at first, where nothing is remembered
-	pacedFloor   = 8  // slots of a lane whose rate is what limits it
+	startSlots   = 32  // at first, where nothing is remembered
+	pacedFloor   = 8   // slots of a lane whose rate is what limits it
 )
 
 // mode is what the climber is doing.
@@ -111,10 +113,10 @@ func newClimber(most int) climber {
 }
 
 // resume starts from what was remembered: a point that was still being looked for goes on being looked for.
-func (c *climber) resume(slots int, perSlot float64, settled bool) {
-	c.slots = min(max(slots, minSlots), c.most)
-	c.base, c.perSlot, c.settled = c.slots, perSlot, settled
-	if settled {
+func (c *climber) resume(p oms.OperatingPoint) {
+	c.slots = min(max(p.Slots, minSlots), c.most)
+	c.base, c.perSlot, c.settled = c.slots, p.PerSlot, p.Settled
+	if p.Settled {
 		c.mode = holding
 	}
 }

@@ -142,23 +142,24 @@ func (g *Guard) newLane(key Key) *lane {
 	if age := g.opts.Clock().Sub(p.LearnedAt); !known || age > g.opts.MaxAge || age < -g.opts.MaxAge {
 		return l
 	}
-	l.ctl.resume(p, 0)
+	l.ctl.resume(p)
 	return l
 }
 
-// resume starts from a remembered point. What makes no sense in it is ignored.
-func (c *control) resume(p oms.OperatingPoint, now time.Duration) {
+// resume starts a new control from a remembered point. What makes no sense in it is ignored.
+func (c *control) resume(p oms.OperatingPoint) {
 	sane := func(v float64) float64 {
 		if v > 0 && !math.IsInf(v, 1) {
 			return v
 		}
 		return 0
 	}
+	p.PerSlot, p.Rate = sane(p.PerSlot), sane(p.Rate)
 	if p.Slots > 0 {
-		c.climb.resume(p.Slots, sane(p.PerSlot), p.Settled)
+		c.climb.resume(p)
 	}
-	c.pace.resume(sane(p.Rate), now)
-	c.beginWindow(now)
+	c.pace.resume(p.Rate, c.last)
+	c.beginWindow(c.last)
 }
 
 // Run stores what was learned every minute and when ctx ends, and drops lanes that nobody has used for long. It

@@ -1,7 +1,5 @@
 package guard
 
-import "math"
-
 // The endpoints that the constants were chosen with.
 
 const (
@@ -16,7 +14,7 @@ func goals() []profile {
 		{name: "2 limit 3500/s", size: 64 << 10, latency: .04, limit: always(3500)},
 		{name: "3 5 MB/s a connection", size: 8 * mib, latency: .05, perConn: 5 * mb, total: bandwidth(800 * mb)},
 		{name: "4 collapses beyond 12", size: 256 << 10, latency: .01, perConn: 15 * mb, total: func(_, n float64) float64 {
-			return 150 * mb * clamp(math.Pow(12/n, 2), .03, 1)
+			return 150 * mb * clamp(144/n/n, .03, 1)
 		}},
 	}
 }

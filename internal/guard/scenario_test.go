@@ -101,8 +101,8 @@ func TestStart(t *testing.T) {
 			t.Errorf("%d workers: %.2f s", workers, took)
 		}
 		again, _, _ := migrate(5000, workers, func(r, w *client) {
-			r.ctl.resume(pointOf(read.ctl), 0)
-			w.ctl.resume(pointOf(write.ctl), 0)
+			r.ctl.resume(pointOf(read.ctl))
+			w.ctl.resume(pointOf(write.ctl))
 		})
 		t.Logf("%4d workers, again: %.2f s", workers, again)
 		if again > took {
@@ -221,7 +221,7 @@ func TestOverload(t *testing.T) {
 // A limit that was learned is kept from the first request on.
 func TestKnownLimit(t *testing.T) {
 	p := goals()[1]
-	c := simulate(p, 10, 1, func(c *client) { c.ctl.resume(oms.OperatingPoint{Slots: 400, Settled: true, Rate: 3500}, 0) })
+	c := simulate(p, 10, 1, func(c *client) { c.ctl.resume(oms.OperatingPoint{Slots: 400, Settled: true, Rate: 3500}) })
 	if got := sum(c.refused[:4]); got > 0 {
 		t.Errorf("%.0f refusals in the first seconds", got)
 	}
@@ -240,7 +240,7 @@ func TestWrongMemory(t *testing.T) {
 		_, best := bestFixed(p, 0)
 		for slots, settled := range map[int]bool{-1: true, 2: true, 500: true, math.MaxInt: false} {
 			c := simulate(p, 45, 1, func(c *client) {
-				c.ctl.resume(oms.OperatingPoint{Slots: slots, Settled: settled, PerSlot: 3 * mb, Rate: math.Inf(1)}, 0)
+				c.ctl.resume(oms.OperatingPoint{Slots: slots, Settled: settled, PerSlot: 3 * mb, Rate: math.Inf(1)})
 			})
 			c.print(p)
 			got := mean(c.goodput[35:]) / best

@@ -24,7 +24,7 @@ type event struct {
 	do  func()
 }
 
-func (e event) before(o event) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+func (e event) before(o event) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq } //nolint:unused // called through the constraint of queue
 
 // queue is a heap: its first element is before all others.
 type queue[T interface{ before(T) bool }] []T
@@ -126,7 +126,7 @@ type transfer struct {
 	done  func()
 }
 
-func (t transfer) before(o transfer) bool { return t.until < o.until }
+func (t transfer) before(o transfer) bool { return t.until < o.until } //nolint:unused // as above
 
 func newEndpoint(w *world, p profile) *endpoint {
 	if p.burst == 0 {
@@ -144,8 +144,8 @@ func newEndpoint(w *world, p profile) *endpoint {
 
 // sync moves the bytes that moved since the last event.
 func (e *endpoint) sync() {
-	span := e.world.now - e.at
-	e.at = e.world.now
+	span := e.now - e.at
+	e.at = e.now
 	if span <= 0 || len(e.transfers) == 0 {
 		return
 	}
@@ -164,7 +164,7 @@ func (e *endpoint) refresh() {
 		e.rate = e.perConn
 	}
 	if e.total != nil && len(e.transfers) > 0 {
-		e.rate = min(e.rate, e.total(e.world.now, float64(e.n))/float64(len(e.transfers)))
+		e.rate = min(e.rate, e.total(e.now, float64(e.n))/float64(len(e.transfers)))
 	}
 	e.version++
 	if len(e.transfers) == 0 {
@@ -236,9 +236,9 @@ func (e *endpoint) refuses() bool {
 	if e.limit == nil {
 		return false
 	}
-	limit := e.limit(e.world.now)
-	e.tokens = min(e.tokens+(e.world.now-e.tokensAt)*limit, max(1, e.burst*limit))
-	e.tokensAt = e.world.now
+	limit := e.limit(e.now)
+	e.tokens = min(e.tokens+(e.now-e.tokensAt)*limit, max(1, e.burst*limit))
+	e.tokensAt = e.now
 	if e.tokens < 1 {
 		return true
 	}
@@ -259,7 +259,6 @@ type client struct {
 	oks, refusals, failures int64
 	slotTime                float64 // integral of slots
 	slotAt                  float64
-	trace                   func()
 }
 
 func newClient(w *world, to *endpoint, most int) *client {
@@ -277,8 +276,8 @@ func (c *client) fix(slots int) {
 func (c *client) advance() time.Duration {
 	c.to.sync()
 	c.ctl.moved.Store(int64(c.moved))
-	c.slotTime += float64(c.ctl.climb.slots) * (c.world.now - c.slotAt)
-	c.slotAt = c.world.now
+	c.slotTime += float64(c.ctl.climb.slots) * (c.now - c.slotAt)
+	c.slotAt = c.now
 	now := c.virtual()
 	c.ctl.advance(now)
 	return now
@@ -304,7 +303,7 @@ func (c *client) serve() {
 		delete(c.asked, w)
 		granted()
 	}
-	if c.ctl.waiting == 0 || c.wakes > c.world.now && c.wakes <= c.ctl.wake(now).Seconds() {
+	if c.ctl.waiting == 0 || c.wakes > c.now && c.wakes <= c.ctl.wake(now).Seconds() {
 		return
 	}
 	c.wakes = c.ctl.wake(now).Seconds() + 1e-9
