@@ -321,12 +321,12 @@ func (q *syncQueue) store(ctx context.Context) error {
 }
 
 // requeueLost makes the names due again that this run had taken up when it lost its lease: whoever has the lease now
-// may have written them before this run did.
-func (q *syncQueue) requeueLost(ctx context.Context) {
+// may have written them before this run did. It reports whether the lease is lost.
+func (q *syncQueue) requeueLost(ctx context.Context) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.lost || len(q.taken) == 0 {
-		return
+		return q.lost
 	}
 	keys := make([]string, 0, len(q.taken))
 	for key := range q.taken {
@@ -337,4 +337,5 @@ func (q *syncQueue) requeueLost(ctx context.Context) {
 	if err := q.e.store.RequeueSyncEvents(ctx, q.lease.Number, keys); err != nil {
 		q.e.trouble.report(ctx, "requeue events", err)
 	}
+	return true
 }

@@ -279,8 +279,8 @@ func (s *syncer) openBuckets(ctx context.Context, t oms.SyncTask) (buckets, erro
 	return buckets{src: src, dst: dst}, nil
 }
 
-// uploads returns the uploads that earlier runs left open and this one may complete; the others are aborted (rule
-// C2).
+// uploads returns the uploads that earlier attempts left open and a later one may complete. Those of names that do not
+// wait any more, since they failed for good, are aborted (rule C2).
 func (s *syncer) uploads(ctx context.Context, t oms.SyncTask, q *syncQueue, b buckets) ([]oms.Upload, error) {
 	var waiting, orphans []oms.Upload
 	err := s.e.persist(ctx, "read uploads", func(ctx context.Context) (err error) {
@@ -301,7 +301,7 @@ func (s *syncer) uploads(ctx context.Context, t oms.SyncTask, q *syncQueue, b bu
 			return nil, err
 		}
 	}
-	return waiting, nil
+	return waiting, q.store(ctx)
 }
 
 // apply runs a job over the events, stores what comes of them and writes the object lists.
@@ -325,10 +325,15 @@ func (s *syncer) apply(ctx context.Context, r *syncRun, q *syncQueue, b buckets,
 	q.close()
 	helpers.Wait()
 	stop.Stop()
-	q.requeueLost(ctx)
+	if q.requeueLost(ctx) {
+		return errElsewhere
+	}
 	if errors.Is(context.Cause(ctx), errPaused) || err != nil && ctx.Err() == nil {
 		last, done := context.WithTimeout(context.WithoutCancel(ctx), syncFinal)
 		defer done()
+		if _, err := s.uploads(last, r.task, q, b); err != nil {
+			s.e.log.InfoContext(ctx, "uploads may stay open at the destination", "sync_task_id", r.task.ID, "err", err)
+		}
 		lists.write(last)
 	}
 	return err

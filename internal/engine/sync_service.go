@@ -111,7 +111,8 @@ func (e *Engine) StopSync(ctx context.Context, project, id string) error {
 }
 
 // DeleteSync removes a stopped synchronization task with all that is stored of it, events that were never applied
-// included. Objects and lists at the destination stay.
+// included. Objects and lists at the destination stay, and so do uploads of large objects that the stop interrupted: the
+// keys to abort them are gone.
 func (e *Engine) DeleteSync(ctx context.Context, project, id string) error {
 	if err := e.store.DeleteSync(ctx, project, id, oms.SyncTask.CheckDelete); err != nil {
 		return err
