@@ -133,7 +133,7 @@ func failureOf(s oms.GroupStatus) oms.GroupEventType {
 
 // awaitGroups waits for the end of driveGroups, which stores what splits have listed.
 func (e *Engine) awaitGroups(driven <-chan struct{}) error {
-	timer := time.NewTimer(2 * splitPatience)
+	timer := time.NewTimer(3 * splitPatience)
 	defer timer.Stop()
 	select {
 	case <-driven:

@@ -21,7 +21,7 @@ const (
 	splitWalkers  = 16               // listing requests at the same time
 	splitEvery    = time.Second      // how often its progress is stored when no task is cut out
 	splitPieces   = 64               // pieces that wait to be stored; walkers wait beyond (C4)
-	splitPatience = 3 * time.Second  // for storing the last progress of a split that is stopped
+	splitPatience = time.Second      // for storing the last progress of a split that is stopped
 	listPatience  = 90 * time.Second // one request of a listing
 	maxEmptyPages = 1000             // empty truncated pages in a row
 )
