@@ -54,7 +54,7 @@ func sqlite() dialect {
 			{"synchronous", "FULL", "2"},
 			{"foreign_keys", "ON", "1"},
 			{"secure_delete", "ON", "1"},
-			{"temp_store", "MEMORY", "2"}, // save points must not write files
+			{"temp_store", "MEMORY", "2"},                  // save points must not write files
 			{"journal_size_limit", "67108864", "67108864"}, // bytes
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -119,7 +120,7 @@ func (db *DB) carryOut(ctx context.Context, members []*member) {
 // the transaction is its own.
 func (m *member) run(ctx context.Context, tx *sql.Tx, alone bool) error { //nolint:revive // a save point would only cost time
 	if err := m.ctx.Err(); err != nil {
-		m.err = wrap(m.ctx, m.op, err)
+		m.err = fmt.Errorf("%s: %w", m.op, err)
 		return nil
 	}
 	if alone {
