@@ -39,6 +39,8 @@ type Options struct {
 	Opener  storage.Opener // required; opens CDN hosts as well
 	Regions Regions        // required
 	Logger  *slog.Logger   // nil: nothing is logged
+	// ListBytes is how much of a list of URLs is checked; 0 means 64 MiB.
+	ListBytes int64
 }
 
 // Service answers questions. It is safe for concurrent use and holds nothing between two questions.
@@ -46,6 +48,7 @@ type Service struct {
 	opener  storage.Opener
 	regions Regions
 	log     *slog.Logger
+	checked int64 // bytes of a list
 }
 
 // New returns a Service.
@@ -53,7 +56,10 @@ func New(opts Options) *Service {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{opener: opts.Opener, regions: opts.Regions, log: opts.Logger}
+	if opts.ListBytes <= 0 {
+		opts.ListBytes = maxChecked
+	}
+	return &Service{opener: opts.Opener, regions: opts.Regions, log: opts.Logger, checked: opts.ListBytes}
 }
 
 // Clouds returns every cloud with its regions, for showing.

@@ -11,10 +11,10 @@ import (
 	"github.com/openoms/openoms/internal/storage"
 )
 
-// maxChecked is how much of a list of URLs is read. A task checks all of it before it moves anything.
+// maxChecked is how much of a list of URLs is read unless Options say otherwise. A task checks all of it before it moves anything.
 const maxChecked = 64 << 20
 
-// CheckURLList reads the beginning of a list of URLs, at least 64 MiB of it, and returns nil when it is well-formed
+// CheckURLList reads the beginning of a list of URLs, 64 MiB of it, and returns nil when it is well-formed
 // (OMS v2, 4.34): TRF.0013 missing or unreadable, TRF.0014 too large or of another name, TRF.0016 malformed, TRF.0017
 // empty, TRF.0018 a line too long, TRF.0019 wrong metadata, TRF.0301 archived; OMS.1020 for keys and bucket.
 func (s *Service) CheckURLList(ctx context.Context, q oms.BucketQuery, key string) error {
@@ -39,7 +39,7 @@ func (s *Service) CheckURLList(ctx context.Context, q oms.BucketQuery, key strin
 		return s.listRefused(ctx, b, err)
 	}
 	defer c.Body.Close()
-	if err := checkLines(ctx, c.Body); err != nil {
+	if err := checkLines(ctx, c.Body, s.checked); err != nil {
 		if oms.KindOf(err) == oms.Invalid {
 			return err
 		}
@@ -48,9 +48,9 @@ func (s *Service) CheckURLList(ctx context.Context, q oms.BucketQuery, key strin
 	return nil
 }
 
-// checkLines reads the lines that begin within maxChecked. At least one must name a URL.
-func checkLines(ctx context.Context, r io.Reader) error {
-	lines := listfile.NewScanner(r, listfile.Options{Form: listfile.URLs, Stop: maxChecked})
+// checkLines reads the lines that begin within so many bytes. At least one must name a URL.
+func checkLines(ctx context.Context, r io.Reader, within int64) error {
+	lines := listfile.NewScanner(r, listfile.Options{Form: listfile.URLs, Stop: within})
 	for n := 0; ; n++ {
 		_, err := lines.Next()
 		switch {
