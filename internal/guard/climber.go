@@ -43,7 +43,7 @@ func (m mode) String() string {
 	return "unknown"
 }
 
-// Constants of the climber, chosen by simulation (docs/adr/0011-adaptive-concurrency.md).
+// Constants of the climber, chosen by simulation (docs/adr/0012-adaptive-concurrency.md).
 const (
 	doublingGain  = 1.35 // goodput that doubling must multiply
 	slightGain    = 1.08 // goodput that makes the larger of two numbers of slots the better one

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Constants of the pacer, chosen by simulation (docs/adr/0011-adaptive-concurrency.md).
+// Constants of the pacer, chosen by simulation (docs/adr/0012-adaptive-concurrency.md).
 const (
 	shortestTick  = 250 * time.Millisecond
 	longestTick   = time.Second

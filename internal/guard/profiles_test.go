@@ -19,7 +19,7 @@ func goals() []profile {
 	}
 }
 
-// table are the endpoints of the table in docs/adr/0011-adaptive-concurrency.md.
+// table are the endpoints of the table in docs/adr/0012-adaptive-concurrency.md.
 func table() []profile {
 	step := func(v ...float64) func(float64) float64 { // a value every 40 s
 		return func(t float64) float64 { return v[min(int(t/40), len(v)-1)] }
