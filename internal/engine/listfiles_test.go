@@ -344,7 +344,7 @@ type site struct {
 
 	mu      sync.Mutex
 	objects map[string][]byte
-	gets    map[string]int // requests for the content
+	gets    map[string]int // requests for the whole content
 }
 
 func newSite(t *testing.T) *site {
@@ -365,9 +365,10 @@ func (s *site) put(path string, data []byte) {
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	data, ok := s.objects[r.URL.Path]
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet && r.Header.Get("Range") == "" {
 		s.gets[r.URL.Path]++
 	}
+	n := s.gets[r.URL.Path]
 	s.mu.Unlock()
 	switch {
 	case !ok:
@@ -378,6 +379,10 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		if f, ok := w.(http.Flusher); ok {
 			f.Flush()
+		}
+		if strings.HasSuffix(r.URL.Path, "/torn") && n == 1 { // the first read of the content
+			_, _ = w.Write(data[:len(data)*2/3])
+			panic(http.ErrAbortHandler)
 		}
 		if r.Method == http.MethodGet {
 			_, _ = w.Write(data)
@@ -537,4 +542,51 @@ func TestURLListGoesOn(t *testing.T) {
 			t.Errorf("%q had arrived, but %d bytes were sent in all", key, n)
 		}
 	}
+}
+
+// What a server does not tell the size of is copied only without a consistency check, and then to the last byte of the
+// stream, however long (OMS v2, 6.5).
+func TestURLsWithoutSize(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.opener = urlOpener(t)
+	s := newSite(t)
+	want := map[string][]byte{
+		"empty": {}, "small": []byte("hello"), "piece": pattern(8 << 20), "pieces": pattern(16 << 20), "large": pattern(20<<20 + 1), "torn": pattern(17 << 20),
+	}
+	var b strings.Builder
+	for key, data := range want {
+		s.put("/unsized/"+key, data)
+		b.WriteString(s.url + "/unsized/" + key + "\t" + key + "\n")
+	}
+	l.list("u.txt", b.String())
+	opts := l.options("one")
+	opts.Logger = slog.New(slog.DiscardHandler)
+	p := l.start(opts)
+	id := p.create(urls("u.txt"))
+	if c := p.fail(id, "TRF.0004").Counters; c.Failed != 6 || c.FailedBytes != 0 {
+		t.Errorf("counted %+v, want all failed", c)
+	}
+	if fs, err := p.Failures(t.Context(), project, id, "", 10); err != nil || len(fs) != 6 || fs[0].Code != oms.FailConsistency || !strings.Contains(fs[0].Message, "no_check") {
+		t.Errorf("failures %+v, %v", fs, err)
+	}
+	id = p.create(func(spec *oms.TaskSpec) {
+		urls("u.txt")(spec)
+		spec.Consistency = oms.CheckNone
+	})
+	task := p.until(id, "it succeeds", is(oms.StatusSucceeded), oms.StatusWaiting, oms.StatusRunning, oms.StatusSucceeded)
+	if c := task.Counters; c.Migrated != 6 || c.MigratedBytes != 61<<20+6 || c.MovedBytes != c.MigratedBytes {
+		t.Errorf("counted %+v, want all migrated", c)
+	}
+	l.holds("", want)
+	if n := s.reads("/unsized/torn"); n != 2 {
+		t.Errorf("%d reads of what broke off once", n)
+	}
+}
+
+// reads returns how often the whole content was asked for.
+func (s *site) reads(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gets[path]
 }

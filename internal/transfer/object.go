@@ -108,6 +108,8 @@ func (it *item) copy(ctx context.Context) (o outcome, requeued bool) {
 	for restart := 1; ; restart++ {
 		var o outcome
 		switch {
+		case it.obj.Size < 0:
+			o = it.copyUnsized(ctx)
 		case it.obj.Size <= maxSingle:
 			o = it.copySmall(ctx)
 		case it.beside:
@@ -421,7 +423,7 @@ func (it *item) settle(ctx context.Context, o outcome) {
 
 // book adds the outcome to the batch's counters. The batch is locked.
 func (b *batch) book(it *item, o outcome, now time.Time) {
-	size := it.obj.Size
+	size := max(it.obj.Size, 0) // a size that is not known counts when the object has arrived
 	var d oms.Counters
 	if p := it.prior; p != nil { // it is counted as listed and failed already
 		d.ListedBytes, d.Failed, d.FailedBytes = size-p.Size, -1, -p.Size
