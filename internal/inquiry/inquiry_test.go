@@ -179,12 +179,12 @@ func TestBuckets(t *testing.T) {
 
 // TestHostileNames: names that cannot be names are not shown.
 func TestHostileNames(t *testing.T) {
-	body := "<ListAllMyBucketsResult><Buckets>"
+	var body strings.Builder
 	for _, name := range []string{"good", "", "a\nb", strings.Repeat("x", 256), "&lt;script&gt;"} {
-		body += "<Bucket><Name>" + name + "</Name></Bucket>"
+		body.WriteString("<Bucket><Name>" + name + "</Name></Bucket>")
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprint(w, body+"</Buckets></ListAllMyBucketsResult>")
+		_, _ = fmt.Fprint(w, "<ListAllMyBucketsResult><Buckets>"+body.String()+"</Buckets></ListAllMyBucketsResult>")
 	}))
 	defer srv.Close()
 	table, err := region.New([]region.Override{{CloudType: oms.CloudAWS, Region: "lab", Endpoint: srv.URL, PathStyle: true}})
