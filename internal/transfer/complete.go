@@ -96,10 +96,7 @@ func (u *upload) checkSource() error {
 		return corrupt("the bytes read differ from the source's own CRC32C")
 	}
 	if u.crc64s != nil {
-		crc := u.crc64s[0]
-		for i := 1; i < len(u.crc64s); i++ {
-			crc = combineCRC64NVME(crc, u.crc64s[i], u.parts[i].Size)
-		}
+		crc := combineParts(polyCRC64NVME, u.crc64s, u.row.PartSize, u.span(len(u.parts)).Size)
 		if crc != of.CRC64NVME {
 			return corrupt("the bytes read differ from the source's own CRC64NVME")
 		}
@@ -125,6 +122,9 @@ func (u *upload) checkETag() error {
 		known.match()
 		return nil
 	}
+	if u.noCRC {
+		return errSourceETag
+	}
 	crc := u.wholeCRC()
 	again := u.before != nil && *u.before == crc
 	u.before = &crc
@@ -135,9 +135,5 @@ func (u *upload) checkETag() error {
 }
 
 func (u *upload) wholeCRC() uint32 {
-	crc := u.crcs[0]
-	for i := 1; i < len(u.crcs); i++ {
-		crc = combineCRC32C(crc, u.crcs[i], u.parts[i].Size)
-	}
-	return crc
+	return combineParts(polyCRC32C, u.crcs, u.row.PartSize, u.span(len(u.parts)).Size)
 }

@@ -1,77 +1,74 @@
 package transfer
 
-import "hash/crc32"
+import (
+	"hash/crc32"
+	"math/bits"
+)
 
 // castagnoli is the table of CRC32C, the one checksum that is always computed: processors do it at memory speed.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// combineCRC32C returns the CRC32C of A followed by B, from the CRC of each and the length of B in bytes.
-func combineCRC32C(a, b uint32, lenB int64) uint32 {
-	if lenB == 0 {
-		return a
+// The polynomials of the checksums of parts, reflected.
+const (
+	polyCRC32C    = crc32.Castagnoli
+	polyCRC64NVME = 0x9a6c9329ac4bc9b5
+)
+
+// crc is a CRC of 32 or 64 bits.
+type crc interface{ uint32 | uint64 }
+
+// shifter appends zero bytes to what a CRC was computed of: a linear map over the bits of the CRC, one column each. It
+// is made once for a number of bytes and applied to many parts.
+type shifter[T crc] []T
+
+// newShifter returns the map for n zero bytes and the reflected polynomial.
+func newShifter[T crc](poly T, n int64) shifter[T] {
+	width := bits.Len64(uint64(^T(0)))
+	// Appending a zero bit multiplies by x modulo the polynomial. Its powers are made by squaring.
+	power := make(shifter[T], width)
+	result := make(shifter[T], width)
+	power[0] = poly
+	result[0] = 1
+	for i := 1; i < width; i++ {
+		power[i], result[i] = 1<<(i-1), 1<<i
 	}
-	// Appending a zero bit multiplies by x modulo the polynomial: a linear map, squared for each doubling.
-	var op [32]uint32
-	op[0] = crc32.Castagnoli
-	for i := 1; i < 32; i++ {
-		op[i] = 1 << (i - 1)
-	}
-	for n := uint64(lenB) * 8; n > 0; n >>= 1 {
+	for n := uint64(n) * 8; n > 0; n >>= 1 {
 		if n&1 != 0 {
-			a = applyGF2(&op, a)
+			result = power.after(result)
 		}
-		op = squareGF2(&op)
+		power = power.after(power)
 	}
-	return a ^ b
+	return result
 }
 
-func applyGF2(m *[32]uint32, v uint32) uint32 {
-	var sum uint32
+// after returns the map that applies first and then s.
+func (s shifter[T]) after(first shifter[T]) shifter[T] {
+	both := make(shifter[T], len(s))
+	for i := range first {
+		both[i] = s.apply(first[i])
+	}
+	return both
+}
+
+func (s shifter[T]) apply(v T) (sum T) {
 	for i := 0; v != 0; i, v = i+1, v>>1 {
 		if v&1 != 0 {
-			sum ^= m[i]
+			sum ^= s[i]
 		}
 	}
 	return sum
 }
 
-func squareGF2(m *[32]uint32) (sq [32]uint32) {
-	for i := range m {
-		sq[i] = applyGF2(m, m[i])
+// combineParts returns the CRC of a whole from the CRCs of its parts, which are all of size bytes but the last, of last
+// bytes.
+func combineParts[T crc](poly T, parts []T, size, last int64) T {
+	whole := parts[0]
+	if len(parts) == 1 {
+		return whole
 	}
-	return sq
-}
-
-// combineCRC64NVME does the same for CRC-64/NVME.
-func combineCRC64NVME(a, b uint64, lenB int64) uint64 {
-	if lenB == 0 {
-		return a
+	s := newShifter(poly, size)
+	for _, part := range parts[1 : len(parts)-1] {
+		whole = s.apply(whole) ^ part
 	}
-	const reflected = 0x9a6c9329ac4bc9b5
-	var op [64]uint64
-	op[0] = reflected
-	for i := 1; i < 64; i++ {
-		op[i] = 1 << (i - 1)
-	}
-	for n := uint64(lenB) * 8; n > 0; n >>= 1 {
-		if n&1 != 0 {
-			a = applyGF2x64(&op, a)
-		}
-		var sq [64]uint64
-		for i := range op {
-			sq[i] = applyGF2x64(&op, op[i])
-		}
-		op = sq
-	}
-	return a ^ b
-}
-
-func applyGF2x64(m *[64]uint64, v uint64) uint64 {
-	var sum uint64
-	for i := 0; v != 0; i, v = i+1, v>>1 {
-		if v&1 != 0 {
-			sum ^= m[i]
-		}
-	}
-	return sum
+	return newShifter(poly, last).apply(whole) ^ parts[len(parts)-1]
 }

@@ -2,9 +2,7 @@ package transfer
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"hash/crc32"
 	"testing"
 	"time"
 
@@ -13,32 +11,6 @@ import (
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 )
-
-func TestCombineCRC32C(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := rapid.SliceOf(rapid.Byte()).Draw(t, "a"), rapid.SliceOf(rapid.Byte()).Draw(t, "b")
-		got := combineCRC32C(crc32.Checksum(a, castagnoli), crc32.Checksum(b, castagnoli), int64(len(b)))
-		if want := crc32.Checksum(append(a, b...), castagnoli); got != want {
-			t.Fatalf("got %08x, want %08x", got, want)
-		}
-	})
-	body := make([]byte, 3<<20+17)
-	_, _ = rand.Read(body)
-	var crc uint32
-	for off := 0; off < len(body); off += 1 << 20 {
-		part := body[off:min(off+1<<20, len(body))]
-		crc = combineCRC32C(crc, crc32.Checksum(part, castagnoli), int64(len(part)))
-	}
-	if want := crc32.Checksum(body, castagnoli); crc != want {
-		t.Fatalf("of parts: got %08x, want %08x", crc, want)
-	}
-}
-
-func BenchmarkCombineCRC32C(b *testing.B) {
-	for b.Loop() {
-		combineCRC32C(0x12345678, 0x9abcdef0, 64<<20)
-	}
-}
 
 func TestPartSize(t *testing.T) {
 	const gib, tib = 1 << 30, 1 << 40

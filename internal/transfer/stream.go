@@ -91,7 +91,7 @@ func storeWhole(ctx context.Context, dst storage.Writer, ab Abilities, key strin
 func storeParts(ctx context.Context, dst storage.Reader, mp storage.Multiparter, ab Abilities, key, id string, buf []byte, r io.Reader) error {
 	var parts []storage.Part
 	var size int64
-	var crc uint32
+	var crcs []uint32
 	proof := ProvedCRC32C
 	for n := len(buf); n > 0; {
 		ev := evidence{bytes: buf[:n], crc: crc32.Checksum(buf[:n], castagnoli)}
@@ -111,7 +111,7 @@ func storeParts(ctx context.Context, dst storage.Reader, mp storage.Multiparter,
 		}
 		proof = max(proof, p)
 		parts = append(parts, storage.Part{Number: req.Number, ETag: w.ETag, Size: req.Size, Sums: req.Sums})
-		crc, size = combineCRC32C(crc, ev.crc, req.Size), size+req.Size
+		crcs, size = append(crcs, ev.crc), size+req.Size
 		if n, err = io.ReadFull(r, buf); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return err
 		}
@@ -121,12 +121,12 @@ func storeParts(ctx context.Context, dst storage.Reader, mp storage.Multiparter,
 		return err
 	})
 	if oms.KindOf(err) == oms.NotFound { // an attempt whose answer was lost may have done it: ask the object
-		return compare(ctx, dst, key, size, crc)
+		return compare(ctx, dst, key, size, combineParts(polyCRC32C, crcs, int64(len(buf)), parts[len(parts)-1].Size))
 	}
 	if err != nil || proof != ProofKinds {
 		return err
 	}
-	return compare(ctx, dst, key, size, crc)
+	return compare(ctx, dst, key, size, combineParts(polyCRC32C, crcs, int64(len(buf)), parts[len(parts)-1].Size))
 }
 
 // compare reads an object and compares its size and CRC32C.
