@@ -365,6 +365,7 @@ func TestBoundariesAreEven(t *testing.T) {
 		last = rank
 	}
 }
+
 // TestBoundariesOutlivePartialListings: a listing that goes on in the middle keeps what was known of the rest.
 func TestBoundariesOutlivePartialListings(t *testing.T) {
 	s := New(4, []string{"a", "b", "m", "z"})

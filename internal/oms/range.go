@@ -11,9 +11,9 @@ const (
 	// RangeLate makes good what ranges over keys may have missed: it says that the source, below Prefix, does not list in
 	// byte order, and passes once more, in the order of a listing that was sorted, over all keys that those ranges had
 	// passed by then. Its counters hold what they do not.
-	RangeLate RangeKind = "late"
-	RangeEvents   RangeKind = "events"   // names that arrive while the range is worked on, in their order; never stored
-	RangeLines    RangeKind = "lines"    // lines of a list file by byte offset, see ListSource
+	RangeLate   RangeKind = "late"
+	RangeEvents RangeKind = "events" // names that arrive while the range is worked on, in their order; never stored
+	RangeLines  RangeKind = "lines"  // lines of a list file by byte offset, see ListSource
 )
 
 // Range is the unit of work: the half-open piece (Cur, End] of a task's space that is still to be done.

@@ -111,8 +111,6 @@ type run struct {
 	wrapSrc func(store) storage.Reader
 	wrapDst func(store) storage.Writer
 	stats   transfer.Stats // of the latest job
-
-	unordered bool // the source turned out to have no order
 }
 
 // newRun plans the task's ranges as the engine does.
@@ -174,11 +172,8 @@ func (r *run) do(ctx context.Context, tb testing.TB) error {
 	}
 	err = j.Run(ctx, ranges, uploads)
 	r.stats = j.Stats()
-	if _, disorder := errors.AsType[*transfer.Disorder](err); disorder && !r.unordered {
-		r.unordered = true
-		if r.journal.addLate(r.spec) {
-			return r.do(ctx, tb)
-		}
+	if _, disorder := errors.AsType[*transfer.Disorder](err); disorder && r.journal.addLate(r.spec) {
+		return r.do(ctx, tb)
 	}
 	return err
 }
@@ -255,11 +250,25 @@ func (j *journal) add(r oms.Range) {
 	j.ranges[r.Seq] = &r
 }
 
-// addLate adds what makes good that ranges over keys may have missed some; false after a crash.
-func (j *journal) addLate(spec oms.TaskSpec) bool {
+// has reports whether there is a range of the kind.
+func (j *journal) has(kind oms.RangeKind) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.frozen {
+	for _, r := range j.ranges {
+		if r.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// addLate adds what makes good that ranges over keys may have missed some, once; false when it did not, or after a
+// crash.
+func (j *journal) addLate(spec oms.TaskSpec) bool {
+	known := j.has(oms.RangeLate)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.frozen || known {
 		return false
 	}
 	prefixes, _ := spec.Selection()

@@ -32,7 +32,8 @@ type Spool struct {
 // Bounds of sorting.
 const (
 	listedOverhead = 120       // bytes in memory of a listed object, besides its texts
-	runBuffer      = 64 << 10  // read ahead of each run while they are merged
+	runBuffer      = 64 << 10  // read ahead, and of each run while they are merged if there are not too many
+	leastBuffer    = 4 << 10
 	maxIndexBytes  = 8 << 20   // of keys in the index of a sorted file; beyond, every second is left out
 	maxTextLen     = 64 << 10  // of one text in a file
 	mergeCheck     = 64 * 1000 // objects between two looks at the context
@@ -170,8 +171,9 @@ func (s *sorter) finish(ctx context.Context) (*sortedListing, error) {
 func (s *sorter) merge(ctx context.Context, l *sortedListing) error {
 	w := &listedWriter{w: bufio.NewWriterSize(io.NewOffsetWriter(l.file, 0), 4*runBuffer)}
 	var runs runHeap
+	buffer := int(min(max(s.spool.Memory/int64(len(s.runs)), leastBuffer), runBuffer))
 	for i, run := range s.runs {
-		r := &runReader{order: i, listedReader: newListedReader(io.NewSectionReader(s.file, run.from, run.to-run.from))}
+		r := &runReader{order: i, listedReader: newListedReader(io.NewSectionReader(s.file, run.from, run.to-run.from), buffer)}
 		more, err := r.next()
 		if err != nil {
 			return spoolError(err)
@@ -316,7 +318,7 @@ func (l *sortedListing) read(o storage.ListOptions, limit int) (page storage.Pag
 	start := max(o.After, o.Prefix)
 	i := sort.Search(len(l.index), func(i int) bool { return l.index[i].key > start })
 	at := l.index[max(i-1, 0)].at
-	r := newListedReader(io.NewSectionReader(l.file, at, l.size-at))
+	r := newListedReader(io.NewSectionReader(l.file, at, l.size-at), runBuffer)
 	for {
 		more, err := r.next()
 		switch {
@@ -365,8 +367,8 @@ type listedReader struct {
 	buf []byte
 }
 
-func newListedReader(r io.Reader) listedReader {
-	return listedReader{r: bufio.NewReaderSize(r, runBuffer)}
+func newListedReader(r io.Reader, buffer int) listedReader {
+	return listedReader{r: bufio.NewReaderSize(r, buffer)}
 }
 
 // next reads the next object into obj; false at the end.

@@ -15,6 +15,7 @@ import (
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 	"github.com/openoms/openoms/internal/testcloud"
+	"github.com/openoms/openoms/internal/transfer"
 )
 
 // keySpaces are the shapes of keys that listings were tuned on, and some at random.
@@ -68,7 +69,7 @@ func keySpaces() map[string]func(r *rand.Rand, i int) string {
 	}
 }
 
-// pages makes each page of a listing as long as the dice say.
+// pages makes each page of a listing as long as the dice say, some of them empty with a token that leads on.
 type pages struct {
 	store
 	dice chan *rand.Rand
@@ -81,11 +82,19 @@ func newPages(s store, seed uint64) pages {
 }
 
 func (p pages) List(ctx context.Context, o storage.ListOptions) (storage.Page, error) {
+	const pause = "pause "
 	r := <-p.dice
-	if n := 1 + r.IntN(40); o.Limit == 0 || o.Limit > n {
+	n, empty, id := 1+r.IntN(40), r.IntN(10) == 0, r.Uint32()
+	p.dice <- r
+	if o.Limit == 0 || o.Limit > n {
 		o.Limit = n
 	}
-	p.dice <- r
+	if token, ok := strings.CutPrefix(o.Token, pause); ok {
+		_, o.Token, _ = strings.Cut(token, " ")
+	}
+	if empty {
+		return storage.Page{Truncated: true, Next: pause + strconv.Itoa(int(id)) + " " + o.Token}, nil
+	}
 	return p.store.List(ctx, o)
 }
 
@@ -105,8 +114,21 @@ func TestRunAnySpaceAnyCrash(t *testing.T) {
 	}
 }
 
+// anyOrder is mostly a store as it should be.
+func anyOrder(r *rand.Rand) testcloud.Profile {
+	switch r.IntN(8) {
+	case 0:
+		return testcloud.UTF16()
+	case 1:
+		return testcloud.Directory()
+	case 2:
+		return testcloud.Unordered()
+	}
+	return testcloud.AWS()
+}
+
 func anySpaceAnyCrash(t *testing.T, space func(*rand.Rand, int) string, r *rand.Rand) {
-	p := newPair(t, testcloud.Options{Seed: r.Uint64()}, testcloud.Options{Seed: r.Uint64()})
+	p := newPair(t, testcloud.Options{Seed: r.Uint64(), Profile: anyOrder(r)}, testcloud.Options{Seed: r.Uint64(), Profile: anyOrder(r)})
 	mode := []oms.OverwriteMode{oms.OverwriteIfDifferent, oms.FullOverwrite, oms.NoOverwrite}[r.IntN(3)]
 	n, present := 100+r.IntN(200), int64(0)
 	for i := range n {
@@ -152,7 +174,7 @@ func anySpaceAnyCrash(t *testing.T, space func(*rand.Rand, int) string, r *rand.
 		before, arrived := p.dstBucket.ReceivedAll(), p.finished()
 		err := task.do(ctx, t)
 		cancel()
-		if err != nil && !errors.Is(err, context.Canceled) {
+		if _, disorder := errors.AsType[*transfer.Disorder](err); err != nil && !disorder && !errors.Is(err, context.Canceled) {
 			t.Fatalf("crash %d: %v", crash, err)
 		}
 		if crash > 0 {

@@ -72,7 +72,7 @@ func TestOddOrders(t *testing.T) {
 				if c.Listed != n || c.Skipped != there || c.Migrated != n-there {
 					t.Errorf("got %+v, want %d listed, %d skipped", c, n, there)
 				}
-				if sorted, want := task.unordered, side == oms.Source && name != "start-after inclusive"; sorted != want {
+				if sorted, want := task.journal.has(oms.RangeLate), side == oms.Source && name != "start-after inclusive"; sorted != want {
 					t.Errorf("sorted: %t, want %t", sorted, want)
 				}
 				for i := 0; i < n; i += 5 {
@@ -160,10 +160,9 @@ func lateDisorderRun(t *testing.T, r *rand.Rand) {
 		if _, disorder := errors.AsType[*transfer.Disorder](err); err != nil && !disorder && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		if disorder := task.unordered; disorder && r.IntN(2) == 0 {
+		if task.journal.has(oms.RangeLate) && r.IntN(2) == 0 {
 			heal()
 		}
-		task.unordered = task.journal.has(oms.RangeLate)
 	}
 	heal()
 	task.journal.mu.Lock()
@@ -171,7 +170,7 @@ func lateDisorderRun(t *testing.T, r *rand.Rand) {
 	task.journal.mu.Unlock()
 	must(t, task.do(t.Context(), t))
 	c := task.journal.mustBeDone(t)
-	if !task.unordered {
+	if !task.journal.has(oms.RangeLate) {
 		t.Fatal("everything was listed before the order broke")
 	}
 	failed := int64(len(task.journal.failures))
@@ -185,18 +184,6 @@ func lateDisorderRun(t *testing.T, r *rand.Rand) {
 		}
 	}
 	t.Logf("%+v in %d ranges, generation %d", c, len(task.journal.ranges), task.gen)
-}
-
-// has reports whether there is a range of the kind.
-func (j *journal) has(kind oms.RangeKind) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, r := range j.ranges {
-		if r.Kind == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // TestSortsOnDisk: a listing without order that is much larger than what is sorted in memory.

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/openoms/openoms/internal/oms"
@@ -89,6 +90,84 @@ func BenchmarkWalkPage(b *testing.B) {
 		d := newJoiner(newCursor(func(context.Context, storage.ListOptions) (storage.Page, error) { return page, nil }, "", ""), "")
 		if err := j.walkPage(ctx, s, page.Objects, d); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSort sorts pages of a listing without order, on disk.
+func BenchmarkSort(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		s := newSorter(Spool{Dir: b.TempDir(), Memory: 1 << 20})
+		for range 100 {
+			if err := s.add(pageOf(1000).Objects); err != nil {
+				b.Fatal(err)
+			}
+		}
+		l, err := s.finish(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		l.close()
+	}
+}
+
+// TestSorterKeepsTheLast: repeated keys count once, as they were listed last, in memory and across runs on disk.
+func TestSorterKeepsTheLast(t *testing.T) {
+	for _, memory := range []int64{1, 1 << 10, 1 << 20} {
+		s := newSorter(Spool{Dir: t.TempDir(), Memory: memory})
+		for size := range int64(3) {
+			for i := range 2500 {
+				o := listed(size, at(1, 0))
+				o.Key = fmt.Sprintf("%c/%04d", 'z'-rune(i%3), i*7919%2500)
+				if err := s.add([]storage.ListedObject{o}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if memory == 1 && size == 0 {
+				break // a run for each object: enough of them
+			}
+		}
+		l, err := s.finish(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, after := 0, ""
+		for {
+			page, err := l.list(t.Context(), storage.ListOptions{After: after, Limit: 700})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range page.Objects {
+				if o.Key <= after || memory > 1 && o.Size != 2 || !o.ModTime.Equal(at(1, 0)) {
+					t.Fatalf("%+v behind %q", o, after)
+				}
+				after = o.Key
+				seen++
+			}
+			if !page.Truncated {
+				break
+			}
+		}
+		if seen != 2500 {
+			t.Errorf("memory %d: %d keys", memory, seen)
+		}
+		part, err := l.list(t.Context(), storage.ListOptions{Prefix: "y/"})
+		if err != nil || len(part.Objects) != 833 || part.Truncated {
+			t.Errorf("memory %d: %d keys below the prefix, %v", memory, len(part.Objects), err)
+		}
+		l.close()
+	}
+}
+
+// TestBelow: positions just before keys.
+func TestBelow(t *testing.T) {
+	for key, want := range map[string]string{
+		"ab": "aa\U0010ffff", "a\x00": "a", "\ue000": "\ud7ff\U0010ffff", "a\xff": "", "é": "\u00e8\U0010ffff",
+		strings.Repeat("x", maxKey): strings.Repeat("x", maxKey-1),
+	} {
+		if got := below(key); got != want || got >= key {
+			t.Errorf("below %q is %q, want %q", key, got, want)
 		}
 	}
 }
