@@ -154,7 +154,7 @@ func (q *syncQueue) Done(r transfer.NamedResult) {
 		b.line(oms.ListSuccess, objectLine(r, q.e.opts.Zone))
 	}
 	b.commit.Outcomes = append(b.commit.Outcomes, out)
-	q.added(1)
+	q.added()
 }
 
 // healable reports whether a later attempt may succeed without anybody doing anything.
@@ -197,9 +197,9 @@ func (b *syncBatch) line(kind oms.SyncListKind, text string) {
 	l.Lines = append(l.Lines, text...)
 }
 
-// added says that the batch has grown by some rows. The caller holds mu.
-func (q *syncQueue) added(rows int) {
-	q.filling.rows += rows
+// added says that the batch has grown by a row. The caller holds mu.
+func (q *syncQueue) added() {
+	q.filling.rows++
 	signal(q.work)
 	if q.filling.rows >= syncRows {
 		signal(q.hurry)
@@ -217,7 +217,7 @@ func (q *syncQueue) OpenUpload(ctx context.Context, u oms.Upload) error {
 	q.mu.Lock()
 	b := q.filling
 	b.commit.Opened = append(b.commit.Opened, u)
-	q.added(1)
+	q.added()
 	q.mu.Unlock()
 	signal(q.hurry)
 	select {
@@ -233,7 +233,7 @@ func (q *syncQueue) PartDone(_ context.Context, p oms.PartDone) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.filling.commit.Parts = append(q.filling.commit.Parts, p)
-	q.added(1)
+	q.added()
 	return nil
 }
 
@@ -242,7 +242,7 @@ func (q *syncQueue) CloseUpload(_ context.Context, ref oms.UploadRef) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.filling.commit.Closed = append(q.filling.commit.Closed, ref)
-	q.added(1)
+	q.added()
 	return nil
 }
 

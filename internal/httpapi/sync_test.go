@@ -492,13 +492,13 @@ func TestSyncQueries(t *testing.T) {
 	if want := time.UnixMilli(1767225600123).UTC(); !f.from.Equal(want) {
 		t.Errorf("month of %s, want %s", f.from, want)
 	}
-	w := h.do("GET", syncBase+"/run/statistics?data_type=SKIP&start_time=1000&end_time=2000", "")
+	h.do("GET", syncBase+"/run/statistics?data_type=SKIP&start_time=1000&end_time=2000", "")
 	if f.from.UnixMilli() != 1000 || f.to.UnixMilli() != 2000 {
 		t.Errorf("from %s to %s", f.from, f.to)
 	}
 	f.series.Span = oms.SpanHour
 	var got omsv2.SyncTaskStatistic
-	w = h.do("GET", syncBase+"/run/statistics?data_type=SKIP,SIZE&start_time=1000&end_time=2000", "")
+	w := h.do("GET", syncBase+"/run/statistics?data_type=SKIP,SIZE&start_time=1000&end_time=2000", "")
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.StatisticTimeType != "ONE_HOUR" || len(got.StatisticDatas) != 2 ||
 		got.StatisticDatas[0].Data == nil {
 		t.Errorf("statistics without points: %s", w.Body)

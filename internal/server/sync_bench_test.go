@@ -37,7 +37,7 @@ func BenchmarkSyncEvents(b *testing.B) {
 	b.Run("apply", func(b *testing.B) { benchSyncEvents(b, false) })
 }
 
-func benchSyncEvents(b *testing.B, noWorkers bool) {
+func benchSyncEvents(b *testing.B, noWorkers bool) { //nolint:revive // as the configuration has it
 	b.Helper()
 	const ak, sk = "AKBENCH", "a secret of the benchmark"
 	cfg := DefaultConfig()
