@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -185,7 +184,7 @@ func TestWatchCutsOffOnlyStalls(t *testing.T) {
 	if got := run(t, func(w *watch) { // one byte every 10 s
 		for range 60 {
 			time.Sleep(10 * time.Second)
-			_, _ = watchedReader{oneByte{}, w}.Read(make([]byte, 1))
+			_, _ = newWatchedBytes([]byte{1}, w).Read(make([]byte, 1))
 		}
 	}); got != period {
 		t.Errorf("a trickle: cut off after %v", got)
@@ -211,7 +210,3 @@ func TestWatchCutsOffOnlyStalls(t *testing.T) {
 		t.Errorf("stalled after it was held: cut off after %v", got)
 	}
 }
-
-type oneByte struct{}
-
-func (oneByte) Read(p []byte) (int, error) { return min(1, len(p)), io.EOF }

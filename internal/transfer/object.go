@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -294,7 +293,7 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 		err := j.retryUntilAway(ctx, dstWrite, &it.tries, func(first context.Context, wt *watch) (err error) {
 			w, err = j.hedged(ctx, first, wt, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
 				req := req
-				req.Body = watchedReader{bytes.NewReader(ev.bytes), wt}
+				req.Body = newWatchedBytes(ev.bytes, wt)
 				return j.plan.Dst.Put(ctx, req)
 			})
 			return err

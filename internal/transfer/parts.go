@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"errors"
@@ -274,7 +273,7 @@ func (u *upload) send(ctx context.Context, buf []byte, r *partResult) error {
 		err := j.retryUntilAway(ctx, dstWrite, &u.tries[r.number-1], func(first context.Context, wt *watch) (err error) {
 			w, err = j.hedged(ctx, first, wt, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
 				req := req
-				req.Body = watchedReader{bytes.NewReader(buf), wt}
+				req.Body = newWatchedBytes(buf, wt)
 				return u.mp.PutPart(ctx, req)
 			})
 			return err

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -165,6 +166,50 @@ func (w *watch) hold(f func() error) error {
 		w.ticket.Held(time.Since(began))
 	}()
 	return f()
+}
+
+// watchedBytes is a body in memory; it tells the watch what is taken of it.
+type watchedBytes struct {
+	bytes.Reader
+	w *watch
+}
+
+func newWatchedBytes(b []byte, w *watch) *watchedBytes {
+	body := &watchedBytes{w: w}
+	body.Reset(b)
+	return body
+}
+
+// watchedPiece is how much is written at once: large enough for few system calls, and small enough that the watch hears
+// often of the progress over a slow connection.
+const watchedPiece = 256 << 10
+
+// Read implements io.Reader.
+func (b *watchedBytes) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.w.progress(n)
+	return n, err
+}
+
+// WriteTo implements io.WriterTo: the bytes go to the connection without a copy.
+func (b *watchedBytes) WriteTo(to io.Writer) (int64, error) {
+	return b.Reader.WriteTo(watchedPieces{to, b.w})
+}
+
+// watchedPieces writes in pieces and tells the watch of each.
+type watchedPieces struct {
+	to io.Writer
+	w  *watch
+}
+
+func (p watchedPieces) Write(b []byte) (sum int, err error) {
+	for len(b) > 0 && err == nil {
+		var n int
+		n, err = p.to.Write(b[:min(len(b), watchedPiece)])
+		p.w.progress(n)
+		b, sum = b[n:], sum+n
+	}
+	return sum, err
 }
 
 // watchedReader tells the watch what is read through it.
