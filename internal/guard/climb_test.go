@@ -3,6 +3,7 @@ package guard
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -114,6 +115,9 @@ func (c course) print(p profile) {
 func TestGoals(t *testing.T) {
 	for _, p := range goals() {
 		t.Run(p.name, func(t *testing.T) {
+			if thinned && p.perConn == 0 {
+				t.Skip("many requests: run without the race detector, which has nothing to find in one goroutine")
+			}
 			n, best := bestFixed(p, 0)
 			c := simulate(p, 45, 1, nil)
 			c.print(p)
@@ -144,9 +148,9 @@ func TestTable(t *testing.T) {
 	floors := map[byte]float64{'A': .92, 'B': .92, 'C': .94, 'D': .88, 'E': .88, 'F': .94, 'G': .92, 'I': .85}
 	for _, p := range table() {
 		t.Run(p.name, func(t *testing.T) {
-			last := 120
-			if thinned {
-				last = 40
+			const last = 120
+			if thinned && strings.ContainsRune("CDG", rune(p.name[0])) {
+				t.Skip("many requests: run without the race detector, which has nothing to find in one goroutine")
 			}
 			c := simulate(p, last, 1, nil)
 			c.print(p)

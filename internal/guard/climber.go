@@ -311,7 +311,8 @@ func (c *climber) failing(m measure) bool {
 		c.failPause, c.failedFrom = failurePause, 0
 	}
 	good := m.work / m.span
-	if c.failedFrom > 0 && share > .75*c.failShare && good < .85*c.failGood {
+	missed := good < .85*c.failGood || float64(c.base) > .9*float64(c.failedFrom) // more slots did bring more
+	if c.failedFrom > 0 && share > .75*c.failShare && missed {
 		c.base = max(c.base, min(c.failedFrom, c.most))
 		c.failedFrom, c.failPause = 0, min(2*c.failPause, failureRest)
 	} else {

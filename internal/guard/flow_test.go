@@ -104,6 +104,29 @@ func TestAcquireCancelled(t *testing.T) {
 	})
 }
 
+// A turn that comes at the moment in which the caller gives up goes to the next one.
+func TestGrantedAndCancelled(t *testing.T) {
+	g := New(Options{MaxSlots: 2})
+	f := g.Open(testKey, 1)
+	defer f.Close()
+	first, second := acquire(t, f), acquire(t, f)
+	w := &waiter{ready: make(chan struct{}, 1)}
+	f.lane.mu.Lock()
+	f.lane.ctl.enqueue(&f.share, w)
+	f.lane.mu.Unlock()
+	first.Done(OK())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.granted(ctx, w); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if s := g.Snapshot()[0]; s.InFlight != 1 || s.Waiting != 0 || s.Sent != 2 {
+		t.Errorf("got %+v", s)
+	}
+	acquire(t, f).Done(OK())
+	second.Done(OK())
+}
+
 // Without a guard, everything passes.
 func TestNoGuard(t *testing.T) {
 	var g *Guard

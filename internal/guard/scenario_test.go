@@ -157,19 +157,21 @@ func TestHeld(t *testing.T) {
 	stop = true
 	w.run(30, nil)
 	s := &share{weight: 1, index: -1}
-	for range 200 { // every slot is taken, and every request waits nearly all of its 2 s for the limit
-		w.after(0, func() {
-			c.acquire(s, func() {
-				sent := c.virtual()
-				c.after(2, func() {
-					c.ctl.held.Add(int64(1900 * time.Millisecond))
-					c.moved += mib
-					c.ctl.release(c.advance(), s, sent, OK())
-					c.serve()
-				})
+	var work func()
+	work = func() { // every slot is taken, and every request waits nearly all of its 2 s for the limit
+		c.acquire(s, func() {
+			sent := c.virtual()
+			c.after(2, func() {
+				c.ctl.held.Add(int64(1900 * time.Millisecond))
+				c.moved += mib
+				c.ctl.release(c.advance(), s, sent, OK())
+				c.serve()
+				work()
 			})
 		})
-		w.run(w.now+.1, nil)
+	}
+	for range demand {
+		w.after(w.rng.Float64(), work)
 	}
 	w.run(w.now+60, nil)
 	if got := c.ctl.climb.base; got < learned*4/5 {
@@ -186,11 +188,14 @@ func TestNoise(t *testing.T) {
 		p := goals()[0]
 		p.broken, p.noise = tt.broken, tt.noise
 		p.latency = .2 // fewer events
+		if thinned && tt.name != "both" {
+			continue
+		}
 		c := simulate(p, 60, 1, nil)
 		c.print(p)
 		share := mean(c.ok[20:]) / (512 / p.latency)
 		t.Logf("%s: %.0f %% of the best, %.0f slots", tt.name, 100*share, mean(c.slots[20:]))
-		if share < .6 {
+		if share < .81 {
 			t.Errorf("%s: %.0f %% of what is possible", tt.name, 100*share)
 		}
 	}
