@@ -132,16 +132,16 @@ func (c *Client) CloseIdleConnections() {
 	}
 }
 
-// take returns an idle connection that still seems to be alive, for a request that ends with done, or nil. One that
-// has been idle for less than trust is not looked at.
-func (c *Client) take(id string, now time.Time, trust time.Duration, done <-chan struct{}) *conn {
+// take returns an idle connection that still seems to be alive, for a request that ends with done, or nil. The look at
+// it is a system call, which is worth it: bytes that came late would be taken for the next answer.
+func (c *Client) take(id string, done <-chan struct{}) *conn {
 	for {
 		k := c.pop(id, done)
 		if k == nil {
 			return nil
 		}
 		k.reused, k.received = true, false
-		if now.Sub(k.idleSince) < trust || k.peek.quiet() {
+		if k.peek.quiet() {
 			return k
 		}
 		c.abandon(k)

@@ -33,8 +33,9 @@ type conn struct {
 
 	// For requests whose answer is listened for while they are sent.
 	writing  atomic.Bool
-	cut      atomic.Bool // the write was ended because there is an answer
-	answered chan error  // of awaitHead
+	cut      atomic.Bool          // the write was ended because there is an answer
+	moving   atomic.Pointer[conn] // where the kernel takes the body from
+	answered chan error           // of awaitHead
 }
 
 // past is a deadline that interrupts.

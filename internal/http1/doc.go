@@ -31,13 +31,8 @@ const (
 	recordBuffer = 16 << 10  // one TLS record
 )
 
-const (
-	// lookEvery is how often it is looked whether requests are over.
-	lookEvery = 10 * time.Millisecond
-	// trusted is how long an idle connection is used without a look whether the server has closed it or sent something:
-	// the look is a system call, and a small request can be sent again.
-	trusted = 2 * time.Millisecond
-)
+// lookEvery is how often it is looked whether requests are over.
+const lookEvery = 10 * time.Millisecond
 
 // lateAnswer is how long an answer is waited for after the request could not be sent whole: stores that refuse one
 // answer and close.

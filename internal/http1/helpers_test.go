@@ -25,11 +25,11 @@ type server struct {
 
 // serve starts a server on loopback; script gets each connection and its number from 1. Connections are closed when
 // script returns, and all of them when the test ends.
-func serve(t testing.TB, script func(c net.Conn, n int)) *server {
-	t.Helper()
+func serve(tb testing.TB, script func(c net.Conn, n int)) *server {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s := &server{addr: l.Addr().String()}
 	var wg sync.WaitGroup
@@ -46,12 +46,12 @@ func serve(t testing.TB, script func(c net.Conn, n int)) *server {
 			open = append(open, c)
 			mu.Unlock()
 			wg.Go(func() {
-				defer c.Close()
+				defer func() { _ = c.Close() }() // some scripts have closed it
 				script(c, n)
 			})
 		}
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = l.Close() // ends Accept
 		mu.Lock()
 		for _, c := range open {
@@ -82,21 +82,21 @@ func answering(raw ...string) func(net.Conn, int) {
 	}
 }
 
-func newClient(t testing.TB, opts Options) *Client {
-	t.Helper()
+func newClient(tb testing.TB, opts Options) *Client {
+	tb.Helper()
 	if opts.Dial == nil {
 		opts.Dial = new(net.Dialer).DialContext
 	}
 	c := New(opts)
-	t.Cleanup(c.CloseIdleConnections)
+	tb.Cleanup(c.CloseIdleConnections)
 	return c
 }
 
-func endpoint(t testing.TB, c *Client, addr string) *Endpoint {
-	t.Helper()
+func endpoint(tb testing.TB, c *Client, addr string) *Endpoint {
+	tb.Helper()
 	e, err := c.Endpoint("http", addr)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return e
 }
@@ -116,7 +116,7 @@ func fetch(ctx context.Context, e *Endpoint, req *Request) (status int, body []b
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Close()
+	defer func() { _ = resp.Close() }() // always nil
 	body, err = io.ReadAll(resp)
 	return resp.Status, body, err
 }

@@ -52,7 +52,7 @@ func speak(raw []byte) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()
 		go func() {
-			defer far.Close()
+			defer func() { _ = far.Close() }() // over
 			r := bufio.NewReader(far)
 			if _, err := http.ReadRequest(r); err != nil {
 				return
@@ -65,15 +65,16 @@ func speak(raw []byte) func(context.Context, string, string) (net.Conn, error) {
 
 const mostBody = 1 << 20
 
-func ours(t testing.TB, method string, raw []byte) outcome {
-	c := newClient(t, Options{Dial: speak(raw)})
+func ours(tb testing.TB, method string, raw []byte) outcome {
+	tb.Helper()
+	c := newClient(tb, Options{Dial: speak(raw)})
 	defer c.CloseIdleConnections()
-	e := endpoint(t, c, "h")
-	resp, err := e.Do(t.Context(), &Request{Head: []byte(method + " /k HTTP/1.1\r\nHost: h\r\n\r\n"), HeadOnly: method == http.MethodHead})
+	e := endpoint(tb, c, "h")
+	resp, err := e.Do(tb.Context(), &Request{Head: []byte(method + " /k HTTP/1.1\r\nHost: h\r\n\r\n"), HeadOnly: method == http.MethodHead})
 	if err != nil {
 		return outcome{Err: err}
 	}
-	defer resp.Close()
+	defer func() { _ = resp.Close() }() // always nil
 	o := outcome{Status: resp.Status, Fields: http.Header{}}
 	for _, f := range resp.Fields {
 		o.Fields.Add(f.Name, f.Value)
@@ -83,12 +84,13 @@ func ours(t testing.TB, method string, raw []byte) outcome {
 	return o
 }
 
-func theirs(t testing.TB, method string, raw []byte) outcome {
+func theirs(tb testing.TB, method string, raw []byte) outcome {
+	tb.Helper()
 	tr := &http.Transport{DialContext: speak(raw), DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHead}
 	defer tr.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://h/k", http.NoBody)
+	req, err := http.NewRequestWithContext(tb.Context(), method, "http://h/k", http.NoBody)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	resp, err := tr.RoundTrip(req)
 	if err != nil {

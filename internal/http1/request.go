@@ -18,7 +18,7 @@ type Request struct {
 	Head []byte
 	// Body yields at least Size bytes; nil when Size is 0. It is read, or written by its WriteTo where it has one,
 	// in the goroutine of the caller, and not used after Do has returned. A Read that blocks must end when the
-	// context does.
+	// context does; an answer that comes meanwhile waits for it.
 	Body io.Reader
 	Size int64
 	// HeadOnly says that the answer has no body: the method is HEAD.
@@ -48,14 +48,14 @@ func (e *Endpoint) Do(ctx context.Context, req *Request) (*Response, error) {
 	if err := req.load(); err != nil {
 		return nil, err
 	}
-	now, trust := time.Now(), trusted
-	if !req.loaded() {
-		trust = 0
-	}
-	for c := e.client.take(e.id, now, trust, ctx.Done()); ; c = nil {
+	now := time.Now()
+	for c := e.client.take(e.id, ctx.Done()); ; c = nil {
 		if c == nil {
 			var err error
 			if c, err = e.dial(ctx); err != nil {
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
 				return nil, err
 			}
 			now = time.Now()
@@ -181,6 +181,9 @@ func (c *conn) converse(req *Request) (whole bool, err error) {
 		c.expectHead(time.Now())
 	}
 	err = <-c.answered
+	if src := c.moving.Swap(nil); src != nil && c.cut.Load() {
+		src.readDeadline(time.Time{})
+	}
 	switch {
 	case bodyErr != nil:
 		return false, &BodyError{bodyErr}
@@ -201,6 +204,9 @@ func (c *conn) awaitHead() {
 	if c.writing.Load() {
 		c.cut.Store(true)
 		c.writeDeadline(past)
+		if src := c.moving.Load(); src != nil { // it may be waited for
+			_ = src.nc.SetReadDeadline(past) // fails on closed connections only
+		}
 	}
 	c.answered <- err
 }
@@ -224,11 +230,10 @@ func (w *bodyWriter) send(body io.Reader) error {
 	} else {
 		err = w.copyFrom(body)
 	}
-	switch {
-	case w.err != nil || w.left == 0:
-		return nil
-	case err == nil:
-		return io.ErrUnexpectedEOF
+	if w.err != nil || w.left == 0 {
+		err = nil
+	} else if err == nil {
+		err = io.ErrUnexpectedEOF
 	}
 	return err
 }

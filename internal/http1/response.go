@@ -224,7 +224,7 @@ func (r *Response) WriteTo(w io.Writer) (n int64, err error) {
 		return 0, errClosed
 	}
 	if out, ok := w.(*bodyWriter); ok && r.frame == byLength && r.err == nil && r.c.tcp != nil && out.c.tcp != nil {
-		if n, err, ok = r.splice(out); ok {
+		if n, ok, err = r.splice(out); ok {
 			return n, err
 		}
 	}

@@ -16,32 +16,36 @@ var errLost = errors.New("http1: the body was lost on its way to a writer")
 
 // splice moves the rest of the body to out without bringing it into this process: first what is buffered, then from
 // socket to socket.
-func (r *Response) splice(out *bodyWriter) (n int64, err error, handled bool) {
-	if r.left > out.left {
-		return 0, nil, false // the general way cuts it
+func (r *Response) splice(out *bodyWriter) (n int64, handled bool, err error) {
+	if r.left > out.left || out.c.moving.Load() != nil {
+		return 0, false, nil // the general way cuts it, or takes a second source
 	}
 	if p := r.c.in[r.c.r:min(int64(r.c.w), int64(r.c.r)+r.left)]; len(p)+len(out.head) > 0 {
 		k, err := out.Write(p)
 		r.c.r += k
 		n, r.left = int64(k), r.left-int64(k)
 		if err != nil {
-			return n, &WriteError{n, err}, true
+			return n, true, &WriteError{n, err}
 		}
 	}
 	if r.left > 0 {
 		r.c.noDeadline()
+		out.c.moving.Store(r.c)
+		if out.c.cut.Load() { // before it was known whom to interrupt
+			r.c.readDeadline(past)
+		}
 		k, err := out.c.tcp.ReadFrom(&io.LimitedReader{R: r.c.tcp, N: r.left})
 		n, r.left, out.left = n+k, r.left-k, out.left-k
 		if err != nil {
-			return n, r.blame(out, n, err), true
+			return n, true, r.blame(out, n, err)
 		}
 		if r.left > 0 {
 			r.err = io.ErrUnexpectedEOF
-			return n, r.err, true
+			return n, true, r.err
 		}
 	}
 	r.done = true
-	return n, nil, true
+	return n, true, nil
 }
 
 // blame finds out which side a failed move is about, and books the error there.

@@ -10,12 +10,30 @@ import (
 	"github.com/openoms/openoms/internal/storage/s3"
 )
 
-// newOpener returns an opener with a transport of its own, whose connections end with the test.
-func newOpener(tb testing.TB) *s3.Opener {
+// newTransport returns a transport whose connections end with the test.
+func newTransport(tb testing.TB) *s3.Transport {
 	tb.Helper()
 	tr := s3.NewTransport(s3.TransportOptions{Dial: new(net.Dialer).DialContext, HeaderTimeout: 30 * time.Second})
 	tb.Cleanup(tr.CloseIdleConnections)
-	return s3.NewOpener(s3.Options{Transport: tr})
+	return tr
+}
+
+// newOpener returns an opener with a transport of its own.
+func newOpener(tb testing.TB) *s3.Opener {
+	tb.Helper()
+	return s3.NewOpener(s3.Options{Transport: newTransport(tb)})
+}
+
+// newGeneralOpener returns an opener that uses net/http for everything.
+func newGeneralOpener(tb testing.TB) *s3.Opener {
+	tb.Helper()
+	return s3.NewOpener(s3.Options{Transport: newTransport(tb).General()})
+}
+
+// onBoth runs a test with package http1 and with net/http for the frequent calls, which must behave alike.
+func onBoth(t *testing.T, test func(*testing.T, func(testing.TB) *s3.Opener)) {
+	t.Run("http1", func(t *testing.T) { test(t, newOpener) })
+	t.Run("net-http", func(t *testing.T) { test(t, newGeneralOpener) })
 }
 
 func open(tb testing.TB, o *s3.Opener, b storage.Bucket) *s3.Bucket {

@@ -74,7 +74,7 @@ func (b *Bucket) send(ctx context.Context, c *call) (*answer, error) {
 		return nil, err
 	}
 	defer body.release()
-	resp, err := b.opts.Transport.RoundTrip(b.request(ctx, c, body))
+	resp, err := b.opts.Transport.RoundTrip(b.request(ctx, c, body)) //nolint:bodyclose // it goes into the answer
 	if err != nil {
 		if cause := body.cause(); cause != nil && ctx.Err() == nil {
 			return nil, cause

@@ -54,7 +54,9 @@ func (f *fake) fresh(tb testing.TB, o *s3.Opener, cloud oms.CloudType) (*s3.Buck
 }
 
 // TestClouds runs the suite against the personalities of clouds.
-func TestClouds(t *testing.T) {
+func TestClouds(t *testing.T) { onBoth(t, testClouds) }
+
+func testClouds(t *testing.T, newOpener func(testing.TB) *s3.Opener) {
 	profile := func(p testcloud.Profile, change func(*testcloud.Profile)) testcloud.Profile {
 		p.MinPartSize = 64 << 10 // so that the suite need not send megabytes
 		change(&p)

@@ -7,12 +7,15 @@ import (
 
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
+	"github.com/openoms/openoms/internal/storage/s3"
 	"github.com/openoms/openoms/internal/storage/storagetest"
 	"github.com/openoms/openoms/internal/storage/storagetest/versitygw"
 )
 
 // TestVersitygw runs the suite against a strict server by others.
-func TestVersitygw(t *testing.T) {
+func TestVersitygw(t *testing.T) { onBoth(t, testVersitygw) }
+
+func testVersitygw(t *testing.T, newOpener func(testing.TB) *s3.Opener) {
 	srv := versitygw.Start(t)
 	o := newOpener(t)
 	names := map[storage.Writer]string{}
@@ -38,7 +41,9 @@ func TestVersitygw(t *testing.T) {
 
 // TestPartSums sends a multipart object whose parts carry CRC-32C: the server checks each part and returns the sum
 // of the whole object.
-func TestPartSums(t *testing.T) {
+func TestPartSums(t *testing.T) { onBoth(t, testPartSums) }
+
+func testPartSums(t *testing.T, newOpener func(testing.TB) *s3.Opener) {
 	srv := versitygw.Start(t)
 	b := open(t, newOpener(t), srv.Bucket(srv.MakeBucket(t)))
 	table := crc32.MakeTable(crc32.Castagnoli)
