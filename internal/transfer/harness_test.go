@@ -108,6 +108,7 @@ type run struct {
 	epoch   time.Time
 	gen     int64
 	cloud   oms.CloudType // of both sides; "" means AWS
+	lists   storage.Reader // of tasks over list files
 	wrapSrc func(store) storage.Reader
 	wrapDst func(store) storage.Writer
 	stats   transfer.Stats // of the latest job
@@ -150,7 +151,7 @@ func (r *run) job(ctx context.Context, tb testing.TB) (*transfer.Job, []oms.Rang
 	r.gen++
 	plan := transfer.Plan{
 		TaskID: 1, Generation: r.gen, Owner: "w", Spec: r.spec, Abilities: ab, Epoch: r.epoch,
-		Src: src, Dst: dst,
+		Src: src, Dst: dst, Lists: r.lists,
 	}
 	return transfer.New(plan, r.journal, r.res, r.opts), r.journal.lease(r.gen), r.journal.openUploads(), nil
 }
