@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"perm":      cmdPerm,
 			"saveid":    cmdSaveid,
 			"savesync":  cmdSavesync,
+			"savegroup": cmdSavegroup,
 			"hold":      cmdHold,
 			"archive":   cmdArchive,
 			"warm":      cmdWarm,
@@ -192,6 +193,16 @@ func cmdSaveid(ts *testscript.TestScript, _ bool, args []string) {
 	first, _, _ := strings.Cut(ts.ReadFile("stdout"), "\n")
 	ts.Check(json.Unmarshal([]byte(first), &task))
 	ts.Setenv(args[0], strconv.FormatInt(task.ID, 10))
+}
+
+// savegroup NAME sets the variable to the id of the newest group in the JSON on stdout.
+func cmdSavegroup(ts *testscript.TestScript, _ bool, args []string) {
+	var group struct {
+		ID string `json:"group_id"`
+	}
+	first, _, _ := strings.Cut(ts.ReadFile("stdout"), "\n")
+	ts.Check(json.Unmarshal([]byte(first), &group))
+	ts.Setenv(args[0], group.ID)
 }
 
 // hold leaves every write of one object at the destination without an answer, so that no migration ends before

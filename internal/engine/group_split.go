@@ -47,7 +47,7 @@ func firstSpans(prefixes []string) []oms.GroupSpan {
 }
 
 // newSplitter goes on with stored spans. counted tells that some object was found before.
-func newSplitter(prefixes []string, limits oms.GroupLimits, spans []oms.GroupSpan, counted bool) *splitter { //nolint:revive // a fact, not a mode
+func newSplitter(prefixes []string, limits oms.GroupLimits, spans []oms.GroupSpan, counted bool) *splitter {
 	s := &splitter{
 		prefixes: prefixes, maxObjects: limits.TaskObjects, maxBytes: limits.TaskBytes,
 		counted: counted, dirty: make(map[*openSpan]struct{}),

@@ -265,7 +265,7 @@ func TestGroupSurvivesCrashes(t *testing.T) {
 			}
 			l.src.Faults.Add(testcloud.Rule{Ops: []testcloud.Op{testcloud.ListObjectsV2}, Fault: testcloud.Delay(20 * time.Millisecond)})
 			var id string
-			for life := 0; life < 3; life++ {
+			for life := range 3 {
 				crashAt, after := int64(random.IntN(3)+1), random.IntN(2) == 0
 				crashed := make(chan struct{})
 				var steps atomic.Int64
@@ -520,4 +520,40 @@ func TestGroupQuota(t *testing.T) {
 	}
 	p.succeedGroup(first)
 	p.succeedGroup(second)
+}
+
+// A folder of list files gives a task per file; the named objects arrive, and no others.
+func TestGroupOfLists(t *testing.T) {
+	t.Parallel()
+	l := newGroupLab(t)
+	l.seed(30, 50, "o/")
+	for i := range 3 {
+		var lines strings.Builder
+		for j := range 10 {
+			lines.WriteString("o/000" + strconv.Itoa(i) + strconv.Itoa(j) + "\n")
+		}
+		l.to.Put("oms/lists/"+strconv.Itoa(i)+".txt", []byte(lines.String()), testcloud.Attrs{ContentType: "text/plain"})
+	}
+	l.to.Put("oms/lists/", nil, testcloud.Attrs{})
+	p := l.start(l.groupOptions("one"))
+	id := p.createGroup(func(s *oms.TaskSpec) {
+		s.Type, s.Src.Keys = oms.TypeList, nil
+		s.Src.ListFile = &oms.ListFile{Bucket: "backup", Key: "oms/lists/"}
+	})
+	g := p.untilGroup(id, "it succeeds", groupIs(oms.GroupSucceeded), oms.GroupWaiting, oms.GroupCreating, oms.GroupMonitoring, oms.GroupSucceeded)
+	if g.Totals.Tasks.Succeeded != 3 || g.Totals.Counters.Migrated != 30 {
+		t.Errorf("totals %+v, want 3 tasks and 30 objects", g.Totals)
+	}
+	l.same()
+	l.to.Put("oms/other/a.csv", []byte("o/00001\n"), testcloud.Attrs{})
+	for folder, code := range map[string]string{"oms/none/": "TRF.0013", "oms/other/": "TRF.0014"} {
+		bad := p.createGroup(func(s *oms.TaskSpec) {
+			s.Type, s.Src.Keys = oms.TypeList, nil
+			s.Src.ListFile = &oms.ListFile{Bucket: "backup", Key: folder}
+		})
+		g := p.untilGroup(bad, "its creation fails", groupIs(oms.GroupCreationFailed), oms.GroupWaiting, oms.GroupCreating, oms.GroupCreationFailed)
+		if g.Error == nil || g.Error.Code != code {
+			t.Errorf("folder %s: %+v, want %s", folder, g.Error, code)
+		}
+	}
 }

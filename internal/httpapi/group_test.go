@@ -158,6 +158,29 @@ func TestCreateGroupAccepts(t *testing.T) {
 	}
 }
 
+// Groups over list files, one file or a folder (OMS v2, 3.2).
+func TestCreateGroupOfLists(t *testing.T) {
+	for kind, node := range map[string]string{
+		"LIST":     `{"cloud_type":"AWS","region":"lab-a","ak":"a","sk":"b","bucket":"photos","list_file":{"list_file_key":"lists/","obs_bucket":"lists","list_file_num":"2"}}`,
+		"URL_LIST": `{"cloud_type":"URLSOURCE","list_file":{"list_file_key":"lists/u.txt","obs_bucket":"lists"}}`,
+	} {
+		h := newHarness(newFakeTasks())
+		w := h.do("POST", groupBase, edit(t, edit(t, createGroup, "task_type", `"`+kind+`"`), "src_node", node))
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", kind, w.Code, w.Body)
+			continue
+		}
+		g := h.groups.groups[newGroupID]
+		if strings.ToUpper(string(g.Spec.Type)) != kind || g.Spec.Src.ListFile == nil || g.Spec.Src.ListFile.Bucket != "lists" {
+			t.Errorf("%s: stored %+v", kind, g.Spec)
+		}
+		g.ProjectID = project
+		if body := h.do("GET", groupBase+"/"+newGroupID, "").Body.String(); !strings.Contains(body, `"task_type":"`+kind+`"`) {
+			t.Errorf("%s shows %s", kind, body)
+		}
+	}
+}
+
 // The constraints of CreateTaskGroup where they are those of groups; the others are those of CreateTask. Nothing is
 // stored.
 func TestCreateGroupRefusals(t *testing.T) {
