@@ -83,7 +83,7 @@ func outOfOrder(o storage.ListOptions, err error) bool {
 	}
 	kind := oms.KindOf(err)
 	return errors.Is(err, storage.ErrOrder) ||
-		o.After != "" && o.Token == "" && (kind == oms.Invalid || kind == oms.Unsupported)
+		o.After != "" && (kind == oms.Invalid || kind == oms.Unsupported)
 }
 
 // order is what was proved about the listings of one side. A violation shows by itself in a page; what is proved here

@@ -31,8 +31,8 @@ type Spool struct {
 
 // Bounds of sorting.
 const (
-	listedOverhead = 120       // bytes in memory of a listed object, besides its texts
-	runBuffer      = 64 << 10  // read ahead, and of each run while they are merged if there are not too many
+	listedOverhead = 120      // bytes in memory of a listed object, besides its texts
+	runBuffer      = 64 << 10 // read ahead, and of each run while they are merged if there are not too many
 	leastBuffer    = 4 << 10
 	maxIndexBytes  = 8 << 20   // of keys in the index of a sorted file; beyond, every second is left out
 	maxTextLen     = 64 << 10  // of one text in a file
