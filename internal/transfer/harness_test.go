@@ -107,7 +107,7 @@ type run struct {
 	journal *journal
 	epoch   time.Time
 	gen     int64
-	cloud   oms.CloudType // of both sides; "" means AWS
+	cloud   oms.CloudType  // of both sides; "" means AWS
 	lists   storage.Reader // of tasks over list files
 	wrapSrc func(store) storage.Reader
 	wrapDst func(store) storage.Writer
