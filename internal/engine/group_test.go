@@ -557,3 +557,25 @@ func TestGroupOfLists(t *testing.T) {
 		}
 	}
 }
+
+// A step whose answer is lost is neither stored twice nor left out (rule P7).
+func TestGroupUnknownSteps(t *testing.T) {
+	t.Parallel()
+	l := newGroupLab(t)
+	l.seed(130, 50, "o/")
+	opts := l.groupOptions("one")
+	var n atomic.Int64
+	opts.Store = &groupStore{Store: l.db, split: func(ctx context.Context, c oms.SplitCommit, next splitter) error {
+		switch n.Add(1) % 3 {
+		case 1: // took effect, but nobody hears of it
+			return errors.Join(oms.Errorf(oms.Transient, "", "the answer was lost"), next(ctx, c))
+		case 2: // did not take effect
+			return oms.Errorf(oms.Transient, "", "the request was lost")
+		}
+		return next(ctx, c)
+	}}
+	p := l.start(opts)
+	if g := p.succeedGroup(p.createGroup(nil)); g.Totals.Counters.Migrated != 130 {
+		t.Errorf("counted %+v, want 130 migrated", g.Totals.Counters)
+	}
+}
