@@ -84,7 +84,7 @@ func (p *proc) succeedGroup(id string) oms.Group {
 	p.l.t.Helper()
 	g := p.untilGroup(id, "it succeeds", groupIs(oms.GroupSucceeded), oms.GroupWaiting, oms.GroupCreating, oms.GroupMonitoring, oms.GroupSucceeded)
 	tasks := p.l.groupTasks(id)
-	if g.Error != nil || !g.SplitOver || g.Owner != "" || g.Totals.Tasks != (oms.TaskCounts{Succeeded: int64(len(tasks))}) ||
+	if g.Error != nil || !g.SplitOver || g.Totals.Tasks != (oms.TaskCounts{Succeeded: int64(len(tasks))}) ||
 		!g.Totals.Counters.Balanced() || g.Totals.Found != g.Totals.Counters.Listed || g.Open != 0 {
 		p.l.t.Errorf("succeeded group %+v", g)
 	}
