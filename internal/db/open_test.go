@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/openoms/openoms/internal/oms"
 )
@@ -153,6 +155,30 @@ func firstSteps(t *testing.T, n int) fs.FS {
 	return files
 }
 
+// makeOld makes a database of an older version, whose program knew nothing of later tables, and stores a task in it.
+func makeOld(t *testing.T, dir string, version int, task oms.Task) oms.Task {
+	t.Helper()
+	path, err := prepareFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := &DB{dialect: sqlite(), log: slog.New(slog.DiscardHandler), clock: time.Now}
+	connector, err := old.dialect.connector(path, writing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.writer = sql.OpenDB(connector)
+	old.writer.SetMaxOpenConns(1)
+	if err := old.migrate(t.Context(), firstSteps(t, version)); err != nil {
+		t.Fatalf("version %d: %v", version, err)
+	}
+	task = createOld(t, old, task)
+	if err := old.writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return task
+}
+
 // createOld stores a task with the columns of the first version.
 func createOld(t *testing.T, db *DB, task oms.Task) oms.Task {
 	t.Helper()
@@ -181,14 +207,7 @@ func TestMigrate(t *testing.T) {
 	}
 	for from := 1; from <= len(steps); from++ {
 		dir := t.TempDir()
-		old, err := open(t.Context(), Options{DataDir: dir}, sqlite(), firstSteps(t, from))
-		if err != nil {
-			t.Fatalf("version %d: %v", from, err)
-		}
-		task := createOld(t, old, waitingTask("p"))
-		if err := old.Close(); err != nil {
-			t.Fatal(err)
-		}
+		task := makeOld(t, dir, from, waitingTask("p"))
 		db := openDir(t, dir, nil)
 		diff(t, "task", mustTask(t, db, task.ID), task)
 		if err := db.AppendAudit(t.Context(), oms.AuditEntry{}); err != nil {
