@@ -70,12 +70,16 @@ type survey struct {
 	task   oms.Task
 	src    storage.Reader
 	lists  storage.Reader
+	twins  *listfile.Twins // of lists of URLs
 }
 
 // surveyLists reads all list files of the task from the first to the last line and checks that the first object exists
 // (OMS v2, 6.2 and 6.3). A *transfer.Stopped error says what is wrong with them.
 func (e *Engine) surveyLists(ctx context.Context, t oms.Task, b buckets) ([]oms.ListSource, error) {
 	s := survey{engine: e, task: t, src: b.src, lists: b.lists}
+	if t.Spec.Type == oms.TypeURLList {
+		s.twins = listfile.NewTwins()
+	}
 	keys, err := s.keys(ctx)
 	if err != nil {
 		return nil, err
@@ -94,7 +98,51 @@ func (e *Engine) surveyLists(ctx context.Context, t oms.Task, b buckets) ([]oms.
 		f.Index = i
 		files = append(files, f)
 	}
-	return files, nil
+	return files, s.checkTwins(ctx, files)
+}
+
+// checkTwins refuses lists that give one name to different URLs (rule D3).
+func (s survey) checkTwins(ctx context.Context, files []oms.ListSource) error {
+	if s.twins == nil {
+		return nil
+	}
+	for s.twins.More() {
+		for _, f := range files {
+			if _, err := listfile.Check(ctx, s.open(ctx, f), listfile.URLs, s.twins.Add); err != nil {
+				return s.refuse(ctx, f.Key, err)
+			}
+		}
+	}
+	if !s.twins.Suspects() {
+		return nil
+	}
+	type place struct {
+		url, list string
+		line      int64
+	}
+	seen := make(map[string]place)
+	for _, f := range files {
+		scanner := listfile.NewScanner(s.open(ctx, f), listfile.Options{Form: listfile.URLs})
+		for {
+			e, err := scanner.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return s.refuse(ctx, f.Key, err)
+			}
+			if !s.twins.Suspect([]byte(e.Name)) {
+				continue
+			}
+			first, ok := seen[e.Name]
+			if ok && first.url != e.URL {
+				return s.refuse(ctx, f.Key, oms.Errorf(oms.Invalid, listfile.CodeFormat,
+					"line %d: its name is that of line %d of %q, which has another URL", scanner.Line(), first.line, oms.Clean(first.list)))
+			}
+			seen[e.Name] = place{url: e.URL, list: f.Key, line: scanner.Line()}
+		}
+	}
+	return nil
 }
 
 // keys returns the keys of the list files: the one that is named, or all in the folder that is, in byte order.
@@ -151,7 +199,11 @@ func (s survey) check(ctx context.Context, key string) (oms.ListSource, listfile
 		return oms.ListSource{}, listfile.Entry{}, s.refuse(ctx, key, err)
 	}
 	f := oms.ListSource{Key: key, ETag: o.ETag, Size: o.Size}
-	sum, err := listfile.Check(ctx, s.open(ctx, f), formOf(s.task.Spec))
+	var each func([]byte, string)
+	if s.twins != nil {
+		each = s.twins.Add
+	}
+	sum, err := listfile.Check(ctx, s.open(ctx, f), formOf(s.task.Spec), each)
 	if err != nil {
 		return oms.ListSource{}, listfile.Entry{}, s.refuse(ctx, key, err)
 	}

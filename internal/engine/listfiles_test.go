@@ -190,6 +190,12 @@ func TestListRefused(t *testing.T) {
 	if !strings.Contains(task.Error.Message, "line 2: ") {
 		t.Errorf("message %q", task.Error.Message)
 	}
+	put("twins/1.txt", "http://h.example/a\ta\nhttp://h.example/b\tb\nhttp://h.example/a\ta\n", plainText()) // one is repeated
+	put("twins/2.txt", "http://h.example/c\tc\nhttp://h.example/d\tb\n", plainText())
+	task = p.fail(p.create(urls("twins/")), "TRF.0016")
+	if !strings.Contains(task.Error.Message, `"twins/2.txt" cannot be used: line 2: its name is that of line 2 of "twins/1.txt"`) {
+		t.Errorf("message %q", task.Error.Message)
+	}
 	for _, key := range l.to.Keys() {
 		if !strings.HasPrefix(key, "oms/") {
 			t.Errorf("%s was copied", key)

@@ -211,7 +211,7 @@ func TestCheck(t *testing.T) {
 		{name: "no entry", text: "\n\r\n\n", code: "TRF.0017"},
 		{name: "no byte", text: "", code: "TRF.0017"},
 	} {
-		sum, err := listfile.Check(t.Context(), strings.NewReader(tc.text), listfile.Names)
+		sum, err := listfile.Check(t.Context(), strings.NewReader(tc.text), listfile.Names, nil)
 		checkError(t, err, tc.code, tc.problem)
 		if diff := cmp.Diff(tc.want, sum); tc.code == "" && diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
@@ -390,9 +390,17 @@ func BenchmarkCheckAndRead(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				sum, err := listfile.Check(b.Context(), bytes.NewReader(text), form)
+				var each func([]byte, string)
+				twins := listfile.NewTwins()
+				if form == listfile.URLs {
+					each = twins.Add
+				}
+				sum, err := listfile.Check(b.Context(), bytes.NewReader(text), form, each)
 				if err != nil {
 					b.Fatal(err)
+				}
+				if twins.More() || twins.Suspects() {
+					b.Fatal("twins")
 				}
 				var n int64
 				start := int64(0)

@@ -74,6 +74,15 @@ func (s *Scanner) Next() (Entry, error) {
 	return e, nil
 }
 
+// Line returns the number of the line that Next returned last, from 1; 0 when reading did not begin at the start of the
+// file.
+func (s *Scanner) Line() int64 {
+	if !s.whole {
+		return 0
+	}
+	return s.line
+}
+
 // next reads up to the next line that is not empty.
 func (s *Scanner) next() (e Entry, p parsed, err error) {
 	if s.partial {
@@ -220,8 +229,9 @@ type Summary struct {
 }
 
 // Check reads the whole file that r reads from its start. The error says what is wrong with the first line that is
-// wrong (TRF.0016, TRF.0018), that there is no entry (TRF.0017), why ctx ended, or is the reader's.
-func Check(ctx context.Context, r io.Reader, form Form) (Summary, error) {
+// wrong (TRF.0016, TRF.0018), that there is no entry (TRF.0017), why ctx ended, or is the reader's. Each line is shown to
+// each, unless that is nil; name is valid only then.
+func Check(ctx context.Context, r io.Reader, form Form, each func(name []byte, url string)) (Summary, error) {
 	s := NewScanner(r, Options{Form: form})
 	var sum Summary
 	for {
@@ -234,6 +244,9 @@ func Check(ctx context.Context, r io.Reader, form Form) (Summary, error) {
 			return sum, nil
 		case err != nil:
 			return sum, err
+		}
+		if each != nil {
+			each(p.name, p.url)
 		}
 		if sum.Entries == 0 {
 			e.Name, e.URL = string(p.name), p.url

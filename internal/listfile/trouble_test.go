@@ -13,7 +13,7 @@ import (
 // TestTrouble holds what a task shows of a list file that cannot be used, and what is not the file's fault.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
-	_, badLine := listfile.Check(t.Context(), strings.NewReader("a\n%\n"), listfile.Names)
+	_, badLine := listfile.Check(t.Context(), strings.NewReader("a\n%\n"), listfile.Names, nil)
 	for _, tc := range []struct {
 		err       error
 		code, say string
