@@ -140,7 +140,6 @@ func (c *Client) take(id string, done <-chan struct{}) *conn {
 		if k == nil {
 			return nil
 		}
-		k.reused, k.received = true, false
 		if k.peek.quiet() {
 			return k
 		}
@@ -148,6 +147,7 @@ func (c *Client) take(id string, done <-chan struct{}) *conn {
 	}
 }
 
+// pop is take without the look.
 func (c *Client) pop(id string, done <-chan struct{}) *conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,6 +160,7 @@ func (c *Client) pop(id string, done <-chan struct{}) *conn {
 	list[last] = nil
 	c.idle[id] = list[:last]
 	c.activate(k, done)
+	k.reused, k.received = true, false
 	return k
 }
 

@@ -49,7 +49,11 @@ func (e *Endpoint) Do(ctx context.Context, req *Request) (*Response, error) {
 		return nil, err
 	}
 	now := time.Now()
-	for c := e.client.take(e.id, ctx.Done()); ; c = nil {
+	idle := e.client.take
+	if req.loaded() && e.tls == nil {
+		idle = e.client.pop // ask looks
+	}
+	for c := idle(e.id, ctx.Done()); ; {
 		if c == nil {
 			var err error
 			if c, err = e.dial(ctx); err != nil {
@@ -69,9 +73,14 @@ func (e *Endpoint) Do(ctx context.Context, req *Request) (*Response, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if errors.Is(err, errStale) {
+			c = idle(e.id, ctx.Done())
+			continue
+		}
 		if !c.reused || c.received || !brokenOff(err) || !req.rewind() {
 			return nil, err
 		}
+		c = nil
 	}
 }
 
@@ -142,9 +151,12 @@ func (c *conn) exchange(req *Request, now time.Time) (*Response, error) {
 	return newResponse(c, req.HeadOnly, whole), nil
 }
 
-// ask sends a request in one piece and reads the head of its answer; whole is false when it was answered although
-// it could not be sent.
-func (c *conn) ask(all []byte) (whole bool, err error) {
+// errStale says that a kept connection cannot be used.
+var errStale = errors.New("http1: the server has closed the connection, or spoken unasked")
+
+// askPlainly sends a request in one piece and reads the head of its answer; whole is false when it was answered
+// although it could not be sent.
+func (c *conn) askPlainly(all []byte) (whole bool, err error) {
 	if _, err := c.nc.Write(all); err != nil {
 		return false, c.salvage(err)
 	}
