@@ -13,7 +13,8 @@ import (
 
 // selectGroups reads groups without what is summed over their tasks; a WHERE clause on g follows.
 const selectGroups = `SELECT g.id, g.project_id, g.spec, g.status, g.generation, g.restart, g.error_code, g.error_message,
-    g.split_over, g.split_step, g.owner, g.restart_from, g.restart_to, g.gone, g.created_at, g.updated_at, g.started_at, g.run_for
+    g.split_over, g.split_step, g.owner, g.restart_from, g.restart_to, g.gone, g.created_at, g.updated_at, g.started_at, g.run_for,
+    (SELECT n.code FROM notices n WHERE n.task_id = 0 AND n.group_id = g.id AND n.generation = g.generation)
 FROM task_groups g `
 
 // CreateGroup stores a new group, whose id the caller made, with its sealed credentials and the spans of its split, and
@@ -131,6 +132,7 @@ func (db *DB) ChangeGroup(ctx context.Context, project, id string, change func(o
 		if g, err = db.lockGroup(ctx, tx, project, id); err != nil {
 			return err
 		}
+		before := g.Status
 		c, err := change(g)
 		if err != nil {
 			return callerError{err}
@@ -146,8 +148,13 @@ func (db *DB) ChangeGroup(ctx context.Context, project, id string, change func(o
 		if wiped, err = storeGroupCredentials(ctx, tx, id, c); err != nil {
 			return err
 		}
-		g, err = findGroup(ctx, tx, project, id)
-		return err
+		if g, err = findGroup(ctx, tx, project, id); err != nil {
+			return err
+		}
+		if n, ok := g.Notice(); ok && g.Status != before {
+			return db.insertNotice(ctx, tx, n)
+		}
+		return nil
 	})
 	if err != nil {
 		return oms.Group{}, err
@@ -218,6 +225,9 @@ func (db *DB) RemoveGroup(ctx context.Context, id string) error {
 		}
 		if g.Status != oms.GroupDeleting || g.Totals.Tasks.All() > 0 {
 			return &oms.Error{Op: "remove task group", Key: id, Kind: oms.Conflict, Code: "OMS.1036"}
+		}
+		if err := forgetNotices(ctx, tx, oms.NoticeRef{GroupID: id}); err != nil {
+			return err
 		}
 		for _, text := range []string{
 			"DELETE FROM group_credentials WHERE group_id = $1", "DELETE FROM group_spans WHERE group_id = $1",
@@ -294,11 +304,11 @@ func scanGroup(s scanner) (oms.Group, error) {
 	var (
 		g                         oms.Group
 		spec, gone                string
-		code, message             sql.NullString
+		code, message, notice     sql.NullString
 		created, updated, started int64
 	)
 	err := s.Scan(&g.ID, &g.ProjectID, &spec, &g.Status, &g.Generation, &g.Restart, &code, &message, &g.SplitOver,
-		&g.SplitStep, &g.Owner, &g.RestartFrom, &g.RestartTo, &gone, &created, &updated, &started, &g.RunFor)
+		&g.SplitStep, &g.Owner, &g.RestartFrom, &g.RestartTo, &gone, &created, &updated, &started, &g.RunFor, &notice)
 	if err != nil {
 		return oms.Group{}, err
 	}
@@ -309,5 +319,6 @@ func scanGroup(s scanner) (oms.Group, error) {
 		g.Error = &oms.ErrorReason{Code: code.String, Message: message.String}
 	}
 	g.CreatedAt, g.UpdatedAt, g.StartedAt = instant(created), instant(updated), instant(started)
+	g.NoticeCode = noticeCode(notice)
 	return g, nil
 }

@@ -25,7 +25,8 @@ const selectTasks = `SELECT t.id, t.project_id, t.name, t.group_id, t.group_type
     CAST(COALESCE(SUM(r.failed), 0) AS BIGINT), CAST(COALESCE(SUM(r.skipped), 0) AS BIGINT),
     CAST(COALESCE(SUM(r.listed_bytes), 0) AS BIGINT), CAST(COALESCE(SUM(r.migrated_bytes), 0) AS BIGINT),
     CAST(COALESCE(SUM(r.failed_bytes), 0) AS BIGINT), CAST(COALESCE(SUM(r.skipped_bytes), 0) AS BIGINT),
-    CAST(COALESCE(SUM(r.moved_bytes), 0) AS BIGINT)
+    CAST(COALESCE(SUM(r.moved_bytes), 0) AS BIGINT),
+    (SELECT n.code FROM notices n WHERE n.task_id = t.id AND n.group_id = '' AND n.generation = t.generation)
 FROM tasks t LEFT JOIN ranges r ON r.task_id = t.id `
 
 // groupTasks ends every query that begins with selectTasks.
@@ -235,6 +236,7 @@ func (db *DB) changeTask(ctx context.Context, tx *sql.Tx, project string, id int
 	if err != nil {
 		return oms.Task{}, false, err
 	}
+	before := t.Status
 	c, err := change(t)
 	if err != nil {
 		return oms.Task{}, false, callerError{err}
@@ -267,6 +269,12 @@ func (db *DB) changeTask(ctx context.Context, tx *sql.Tx, project string, id int
 		}
 	}
 	t, err = findTask(ctx, tx, t.ProjectID, id, "")
+	if err != nil {
+		return oms.Task{}, false, err
+	}
+	if n, ok := t.Notice(); ok && t.Status != before {
+		err = db.insertNotice(ctx, tx, n)
+	}
 	return t, wiped, err
 }
 
@@ -283,6 +291,9 @@ func (db *DB) DeleteTask(ctx context.Context, project string, id int64, check fu
 			return callerError{err}
 		}
 		if err := keepHistory(ctx, tx, t); err != nil {
+			return err
+		}
+		if err := forgetNotices(ctx, tx, oms.NoticeRef{TaskID: id}); err != nil {
 			return err
 		}
 		return execAll(ctx, tx, id, "DELETE FROM upload_parts WHERE task_id = $1", "DELETE FROM uploads WHERE task_id = $1",
@@ -393,7 +404,7 @@ func scanTask(s scanner) (oms.Task, error) {
 	var (
 		t                                          oms.Task
 		spec                                       string
-		code, message                              sql.NullString
+		code, message, notice                      sql.NullString
 		result                                     sql.NullBool
 		epoch, created, updated, queued, startedAt int64
 		shown                                      int64
@@ -402,7 +413,8 @@ func scanTask(s scanner) (oms.Task, error) {
 	err := s.Scan(&t.ID, &t.ProjectID, &t.Name, &t.GroupID, &t.GroupType, &spec, &t.Status, &t.Generation,
 		&t.FailedOnly, &t.Planned, &code, &message, &t.QueryOver, &result, &t.FailedList.Key, &t.FailedList.Code,
 		&epoch, &created, &updated, &queued, &startedAt, &t.RunFor, &t.Found, &t.FoundBytes, &shown,
-		&c.Listed, &c.Migrated, &c.Failed, &c.Skipped, &c.ListedBytes, &c.MigratedBytes, &c.FailedBytes, &c.SkippedBytes, &c.MovedBytes)
+		&c.Listed, &c.Migrated, &c.Failed, &c.Skipped, &c.ListedBytes, &c.MigratedBytes, &c.FailedBytes, &c.SkippedBytes, &c.MovedBytes,
+		&notice)
 	if err != nil {
 		return oms.Task{}, err
 	}
@@ -418,6 +430,7 @@ func scanTask(s scanner) (oms.Task, error) {
 	t.PartialBytes = max(0, shown-c.MigratedBytes-c.SkippedBytes)
 	t.Epoch, t.CreatedAt, t.UpdatedAt = instant(epoch), instant(created), instant(updated)
 	t.QueuedAt, t.StartedAt = instant(queued), instant(startedAt)
+	t.NoticeCode = noticeCode(notice)
 	return t, nil
 }
 

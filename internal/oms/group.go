@@ -90,6 +90,7 @@ type Group struct {
 	Totals     GroupTotals // of its tasks; filled by the store
 	Gone       GroupTotals // of its tasks that were deleted; filled by the store
 	FailedList FailedList  // what its failed tasks have recorded; filled by the store
+	NoticeCode *string     // as that of a task; filled by the store
 	// Open are objects and bytes that the listing has counted and no task has yet; filled by the store.
 	Open, OpenBytes int64
 

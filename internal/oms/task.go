@@ -89,6 +89,9 @@ type Task struct {
 	Counters   Counters // sum over the ranges, plus what earlier runs contribute; filled by the store when read
 	QueryOver  bool     // the listing of the source has ended
 	FailedList FailedList
+	// NoticeCode tells what became of the message about the end of this run: nil when none was tried, "" when it was
+	// sent, else why the latest attempt failed. Filled by the store.
+	NoticeCode *string
 
 	// Epoch is the destination's clock when the first run over the whole space began, whole seconds: on resume an
 	// equal object not older than it is this task's own work. Zero: unknown.
