@@ -3,8 +3,8 @@ package transfer_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,7 +18,7 @@ import (
 func TestListLoop(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			listLoop(t, rand.New(rand.NewPCG(seed, 7)))
 		})
