@@ -68,9 +68,29 @@ func serveBlank(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // the client would notice
 		return
 	}
+	if r.URL.Query().Has("list-type") {
+		_, _ = w.Write(awsPage(1000)) // as above
+		return
+	}
 	size, _ := strconv.Atoi(strings.Split(r.URL.Path, "/")[1]) // the client would notice
 	w.Header().Set("Content-Length", strconv.Itoa(size))
 	_, _ = w.Write(make([]byte, size)) // the client would notice
+}
+
+// BenchmarkListPage asks for a page of 1,000 keys over loopback; the CPU time is that of the client alone.
+func BenchmarkListPage(b *testing.B) {
+	url := startServer(b)
+	tr := NewTransport(TransportOptions{Dial: new(net.Dialer).DialContext})
+	b.Cleanup(tr.CloseIdleConnections)
+	bucket := benchBucket(b, tr, url, 0)
+	b.ReportAllocs()
+	start := cpuNanos(b)
+	for b.Loop() {
+		if p, err := bucket.List(b.Context(), storage.ListOptions{}); err != nil || len(p.Objects) != 1000 {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(cpuNanos(b)-start)/float64(b.N)/1000, "cpu-ns/key")
 }
 
 // startServer runs serveBlank in another process.
@@ -100,11 +120,9 @@ func startServer(b *testing.B) (url string) {
 	return strings.TrimSpace(line)
 }
 
-func benchBucket(b *testing.B, url string, size int) *Bucket {
+func benchBucket(b *testing.B, rt http.RoundTripper, url string, size int) *Bucket {
 	b.Helper()
-	tr := NewTransport(TransportOptions{Dial: new(net.Dialer).DialContext})
-	b.Cleanup(tr.CloseIdleConnections)
-	r, err := NewOpener(Options{Transport: tr}).Open(b.Context(), storage.Bucket{
+	r, err := NewOpener(Options{Transport: rt}).Open(b.Context(), storage.Bucket{
 		CloudType: oms.CloudAWS, Name: strconv.Itoa(size), Credentials: exampleKeys(),
 		Endpoint: oms.Endpoint{URL: url, Region: "us-east-1", PathStyle: true},
 	})
@@ -135,9 +153,16 @@ func relay(ctx context.Context, bucket *Bucket, buf []byte) error {
 // BenchmarkRelay reads and writes objects over loopback; the CPU time is that of the client alone.
 func BenchmarkRelay(b *testing.B) {
 	url := startServer(b)
-	for _, size := range []int{4 * kib, 8 * mib} {
-		b.Run(strconv.Itoa(size/kib)+"KiB", func(b *testing.B) {
-			bucket := benchBucket(b, url, size)
+	tr := NewTransport(TransportOptions{Dial: new(net.Dialer).DialContext})
+	b.Cleanup(tr.CloseIdleConnections)
+	for _, way := range []struct {
+		name string
+		rt   http.RoundTripper
+		size int
+	}{{"4KiB", tr, 4 * kib}, {"4KiB-net-http", tr.General(), 4 * kib}, {"8MiB", tr, 8 * mib}, {"8MiB-net-http", tr.General(), 8 * mib}} {
+		b.Run(way.name, func(b *testing.B) {
+			size := way.size
+			bucket := benchBucket(b, way.rt, url, size)
 			b.SetBytes(2 * int64(size))
 			b.ReportAllocs()
 			start := cpuNanos(b)
