@@ -234,18 +234,12 @@ func smnConfig(f fields) *oms.SMNConfig {
 		f.refuse("OMS.1003", "The field %strigger_conditions must not be empty.", f.path)
 	}
 	for i := range c.TriggerConditions {
-		choice(f.element("trigger_conditions", i), at("trigger_conditions", i), "", triggerSuccess, triggerFailure)
+		choice(f.element("trigger_conditions", i), at("trigger_conditions", i), "", oms.TriggerSuccess, oms.TriggerFailure)
 	}
 	c.Language = choice(f, "language", "en-us", "zh-cn", "en-us")
 	c.TemplateName = f.line("message_template_name", maxText)
 	return c
 }
-
-// The trigger conditions of SMNConfig.
-const (
-	triggerSuccess = "SUCCESS"
-	triggerFailure = "FAILURE"
-)
 
 func notInURN(c rune) bool { return !alphanumeric(c) && c != ':' && c != '-' && c != '_' }
 

@@ -325,7 +325,7 @@ func groupDestination(n oms.DestinationNode) omsv2.DestinationNode {
 
 // asTask returns what a group shows in the same way as a task: its end, the reason, and the notification.
 func asTask(g oms.Group) oms.Task {
-	t := oms.Task{GroupID: g.ID, GroupType: oms.GroupGroup, Spec: g.Spec, Error: g.Error}
+	t := oms.Task{GroupID: g.ID, GroupType: oms.GroupGroup, Spec: g.Spec, Error: g.Error, NoticeCode: g.NoticeCode}
 	switch g.Status {
 	case oms.GroupCreationFailed, oms.GroupFailed:
 		t.Status = oms.StatusFailed

@@ -47,6 +47,7 @@ func TestGroupAnswers(t *testing.T) {
 	failed.Error = &oms.ErrorReason{Code: "TRF.0004", Message: "Some tasks of the group failed."}
 	failed.FailedList = oms.FailedList{Result: yes(), Key: "oms/task_group/a2/failed_object_lists/"}
 	failed.Spec.Dst.CloudType = oms.CloudHEC
+	failed.NoticeCode = new("")
 	waiting := group("a3", oms.GroupWaiting)
 	waiting.StartedAt, waiting.Error = time.Time{}, failed.Error // of an earlier run: not shown
 

@@ -43,7 +43,7 @@ func TestAnswers(t *testing.T) {
 	running.Spec.Bandwidth = []oms.BandwidthWindow{{Start: 8 * 60, End: 18*60 + 59, Limit: 10 << 20}}
 	running.Spec.MigrateSince = time.Unix(1589267678, 0)
 	failed := task(12, oms.StatusFailed)
-	failed.Spec.SMN = running.Spec.SMN
+	failed.Spec.SMN, failed.NoticeCode = running.Spec.SMN, new("OMS.0159")
 	failed.Error = &oms.ErrorReason{Code: "TRF.0004", Message: "Some objects failed."}
 	failed.FailedList = oms.FailedList{Result: yes(), Key: "oms/task/t/failed_object_lists/1.failed_list.txt"}
 	failed.RunFor = 2 * time.Second

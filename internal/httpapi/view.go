@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -149,23 +148,17 @@ func orNull(s string) *string {
 	return &s
 }
 
-// smnView tells, once a task has ended in a way that its topic should hear of, that no message was sent: this
-// version of the service sends none.
+// smnView tells what became of the message about the end of a task, once that is known (OMS v2, 3.3). The topic is named
+// when the message was not sent.
 func smnView(t oms.Task) *omsv2.SMNInfo {
-	var trigger string
-	switch t.Status {
-	case oms.StatusSucceeded:
-		trigger = triggerSuccess
-	case oms.StatusFailed:
-		trigger = triggerFailure
-	default:
+	if t.Spec.SMN == nil || t.NoticeCode == nil {
 		return nil
 	}
-	if t.Spec.SMN == nil || !slices.Contains(t.Spec.SMN.TriggerConditions, trigger) {
-		return nil
+	if *t.NoticeCode == "" {
+		return &omsv2.SMNInfo{NotifyResult: true}
 	}
 	urn := t.Spec.SMN.TopicURN
-	return &omsv2.SMNInfo{NotifyErrorMessage: "OMS.0159", TopicName: urn[strings.LastIndexByte(urn, ':')+1:]}
+	return &omsv2.SMNInfo{NotifyErrorMessage: *t.NoticeCode, TopicName: urn[strings.LastIndexByte(urn, ':')+1:]}
 }
 
 func cdnView(c *oms.CDN) *omsv2.SourceCDN {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,7 +43,7 @@ type Config struct {
 	Allow        []netip.Prefix
 	Quota        oms.Quota
 	Groups       oms.GroupLimits
-	Topics       map[string]string // smn_config.topic_urn to the URL that is really called
+	Topics       map[string]string // smn_config.topic_urn to the URL that its messages really go to; they hold secrets
 }
 
 // DefaultConfig returns the defaults.
@@ -397,14 +396,9 @@ func limit[T int | int64](name string, from, to *T) error {
 }
 
 func (c *Config) applyTopics(topics map[string]string) error {
-	for urn, target := range topics {
-		u, err := url.Parse(target)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			return fmt.Errorf("notify.topics: the target of %q is not an http or https URL", urn)
-		}
-	}
 	c.Topics = topics
-	return nil
+	_, err := c.targets()
+	return err
 }
 
 // readable turns the decoder's complaints into ours: no Go types, one line each.

@@ -16,6 +16,7 @@ import (
 	"github.com/openoms/openoms/internal/auth"
 	"github.com/openoms/openoms/internal/egress"
 	"github.com/openoms/openoms/internal/httpapi"
+	"github.com/openoms/openoms/internal/notify"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/region"
 	"github.com/openoms/openoms/internal/telemetry"
@@ -47,6 +48,7 @@ type Server struct {
 	store     *store
 	auth      *auth.Service
 	plane     *dataPlane
+	notifier  *notify.Notifier
 	listener  net.Listener
 	http      *http.Server
 	url       string
@@ -97,6 +99,9 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
 	})
 	if err != nil {
+		return err
+	}
+	if s.notifier, err = newNotifier(cfg, s.store, rules, opts); err != nil {
 		return err
 	}
 	handler := httpapi.New(httpapi.Options{
@@ -204,6 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 			failed <- fmt.Errorf("stop workers: %w", err)
 		}
 	})
+	workers.Go(func() { s.notifier.Run(work) })
 	workers.Go(func() { s.purge(work) })
 	serving.Go(func() {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
