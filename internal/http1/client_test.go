@@ -76,6 +76,27 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// TestUnreadRest checks that a connection is not used again while the rest of a body is still to come.
+func TestUnreadRest(t *testing.T) {
+	s := serve(t, answering(ok200+"Content-Length: 10\r\n\r\nbegin"))
+	e := endpoint(t, newClient(t, Options{}), s.addr)
+	for range 2 {
+		resp, err := e.Do(t.Context(), get())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := s.conns.Load(); got != 2 {
+		t.Errorf("%d connections, want 2", got)
+	}
+}
+
 // blind keeps c from seeing that its idle connections are dead.
 func blind(c *Client) {
 	c.mu.Lock()
