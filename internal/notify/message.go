@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -105,9 +106,7 @@ func compose(n oms.Notice) message {
 	if n.GroupID != "" {
 		all[tagKind] = w.group
 	}
-	for name, value := range m.tags {
-		all[name] = value
-	}
+	maps.Copy(all, m.tags)
 	m.subject = fill(w.subject, all)
 	var b strings.Builder
 	b.WriteString(m.subject + "\n\n")

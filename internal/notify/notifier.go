@@ -65,6 +65,7 @@ type Notifier struct {
 	transport *http.Transport
 	pauses    []time.Duration
 	every     time.Duration
+	timeout   time.Duration // of an attempt
 	slots     chan struct{} // one for each attempt under way
 	warned    bool          // the store does not answer, and that was logged
 }
@@ -85,7 +86,7 @@ func New(opts Options) (*Notifier, error) {
 	})
 	return &Notifier{
 		opts: opts, log: opts.Logger, transport: transport, client: egress.Client(transport),
-		pauses: pauses(), every: lookEvery, slots: make(chan struct{}, maxInFlight),
+		pauses: pauses(), every: lookEvery, timeout: sendTimeout, slots: make(chan struct{}, maxInFlight),
 	}, nil
 }
 
@@ -183,7 +184,7 @@ func (n *Notifier) attempt(ctx context.Context, notice oms.Notice) (err error) {
 		}
 		return &failure{code: code, detail: "all attempts are used up"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
 	target, err := n.target(ctx, notice)
 	if err != nil {
