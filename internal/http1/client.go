@@ -209,8 +209,16 @@ func (c *Client) watch() {
 	}
 }
 
-// abandon ends the request of a connection and closes it.
+// abandon ends the request of a connection, which is not over, and resets it.
 func (c *Client) abandon(k *conn) {
+	c.mu.Lock()
+	c.deactivate(k)
+	c.mu.Unlock()
+	k.reset()
+}
+
+// retire ends the request of a connection, which is over, and closes it.
+func (c *Client) retire(k *conn) {
 	c.mu.Lock()
 	c.deactivate(k)
 	c.mu.Unlock()

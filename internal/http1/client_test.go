@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -591,5 +592,39 @@ func TestAppendField(t *testing.T) {
 	}
 	if got, ok := AppendField(nil, "X-Meta", "ä\tb"); !ok || string(got) != "X-Meta: ä\tb\r\n" {
 		t.Errorf("got %q, %v", got, ok)
+	}
+}
+
+// TestCutOffBodyIsReset: a server must not take the part of a body that it has for the whole, so it does not see an
+// orderly end of the stream.
+func TestCutOffBodyIsReset(t *testing.T) {
+	ended := make(chan error, 1)
+	s := serve(t, func(c net.Conn, _ int) {
+		r := bufio.NewReader(c)
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			ended <- err
+			return
+		}
+		_, err = io.CopyN(io.Discard, req.Body, 1<<20)
+		if err == nil {
+			_, err = io.Copy(io.Discard, c)
+		}
+		ended <- err
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	body, more := io.Pipe()
+	go func() {
+		_, _ = more.Write(make([]byte, 2<<20)) // ends with the request
+		cancel()
+		_ = more.CloseWithError(context.Canceled)
+	}()
+	_, err := endpoint(t, newClient(t, Options{}), s.addr).Do(ctx, put(body, 3<<20))
+	if err == nil {
+		t.Fatal("a request that was cut off succeeded")
+	}
+	_ = body.Close()
+	if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the server saw %v, want a reset", err)
 	}
 }

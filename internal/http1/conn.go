@@ -15,7 +15,8 @@ type conn struct {
 	end  *Endpoint
 	nc   net.Conn // what is read and written: the socket, or TLS over it; its deadlines are set from elsewhere too
 	tcp  *net.TCPConn
-	peek peeker // of the socket, below TLS
+	peek peeker   // of the socket, below TLS
+	hard lingerer // the socket, if it can be reset
 
 	in       []byte // in[r:w] is read but not used
 	r, w     int
@@ -47,6 +48,9 @@ func newConn(e *Endpoint, nc, socket net.Conn) *conn {
 	if t, ok := nc.(*net.TCPConn); ok {
 		c.tcp = t
 	}
+	if s, ok := socket.(lingerer); ok {
+		c.hard = s
+	}
 	if s, ok := socket.(syscall.Conn); ok {
 		c.peek.init(s)
 	}
@@ -55,6 +59,18 @@ func newConn(e *Endpoint, nc, socket net.Conn) *conn {
 
 // drop closes the connection.
 func (c *conn) drop() { _ = c.nc.Close() } // nothing is waiting to be written
+
+// lingerer is what a connection is reset with.
+type lingerer interface{ SetLinger(sec int) error }
+
+// reset closes the connection in the middle of a request. The server must not take what it has of a body for the whole:
+// an orderly end of the stream is all that some wait for, so it gets a reset.
+func (c *conn) reset() {
+	if c.hard != nil {
+		_ = c.hard.SetLinger(0) // fails on closed connections only
+	}
+	c.drop()
+}
 
 // interrupt makes reads and writes fail, those that are waiting as well.
 func (c *conn) interrupt() {

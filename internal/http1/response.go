@@ -194,10 +194,13 @@ func (r *Response) Close() error {
 		return nil
 	}
 	r.c, r.Fields = nil, nil
-	if r.done && r.Whole && !c.head.close && c.r == c.w {
-		c.end.client.keep(c)
-	} else {
+	switch {
+	case !r.done || !r.Whole:
 		c.end.client.abandon(c)
+	case c.head.close || c.r != c.w:
+		c.end.client.retire(c)
+	default:
+		c.end.client.keep(c)
 	}
 	return nil
 }

@@ -2,6 +2,9 @@ package transfer_test
 
 import (
 	"bytes"
+	"context"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/openoms/openoms/internal/oms"
@@ -199,5 +202,49 @@ func TestSourcePartsAreKept(t *testing.T) {
 				p.mustBeEqual(t)
 			}
 		})
+	}
+}
+
+// summed remembers writes that carry no checksum.
+type summed struct {
+	store
+	bare *atomic.Int64
+}
+
+func (s summed) Put(ctx context.Context, req storage.PutRequest) (storage.Written, error) {
+	if req.Sums.Has == 0 && !strings.HasPrefix(req.Key, "oms/") {
+		s.bare.Add(1)
+	}
+	return s.store.Put(ctx, req)
+}
+
+func (s summed) PutPart(ctx context.Context, req storage.PartRequest) (storage.Written, error) {
+	if req.Sums.Has == 0 {
+		s.bare.Add(1)
+	}
+	return s.store.PutPart(ctx, req)
+}
+
+// TestEveryWriteCarriesAChecksum: some stores keep what arrived of a write that was cut off, and may do so after the
+// write that took its place was proved. They refuse it when they were told a checksum that they check.
+func TestEveryWriteCarriesAChecksum(t *testing.T) {
+	for name, profile := range map[string]testcloud.Profile{"aws": testcloud.AWS(), "obs": testcloud.OBS()} {
+		for from, source := range map[string]testcloud.Profile{"md5": testcloud.Plain(), "opaque": testcloud.OpaqueETag()} {
+			t.Run(from+" to "+name, func(t *testing.T) {
+				t.Parallel()
+				p := newPair(t, testcloud.Options{Profile: source}, testcloud.Options{Profile: profile})
+				for i, size := range []int{0, 1, 1000, 1 << 20, 9 << 20} {
+					p.srcBucket.PutAt(key(i), fillBytes(size, uint64(i)), testcloud.Attrs{}, old)
+				}
+				r := newRun(t, p, wholeBucket())
+				var bare atomic.Int64
+				r.wrapDst = func(s store) storage.Writer { return summed{s, &bare} }
+				r.mustFinish(t)
+				p.mustBeEqual(t)
+				if n := bare.Load(); n > 0 {
+					t.Errorf("%d writes carried no checksum", n)
+				}
+			})
+		}
 	}
 }

@@ -12,15 +12,19 @@ import (
 var errOvertakenWrite = &oms.Error{Op: "transfer", Kind: oms.Conflict, Msg: "the same bytes arrived by another request"}
 
 // hedged runs write, which writes size bytes from memory, and, when that takes longer than nearly all others while
-// workers have nothing to do, once more beside it. The first success counts; both write the same, so it does not matter
-// which one the store keeps. write has ended for good when hedged returns. parent is the context of the whole, ctx that
-// of the first attempt, whose watch is w.
+// nothing else is left to do, once more beside it. The first success counts; both write the same, so it does not matter
+// which one the store keeps. Only a write that carries checksums is sent twice, or cut off for being slow: some stores
+// keep what arrived of one that was cut off. write has ended for good when hedged returns. parent is the context of the
+// whole, ctx that of the first attempt, whose watch is w.
 func (j *Job) hedged(
-	parent, ctx context.Context, w *watch, size int64, write func(context.Context, *watch) (storage.Written, error),
+	parent, ctx context.Context, w *watch, sums storage.Sums, size int64, write func(context.Context, *watch) (storage.Written, error),
 ) (storage.Written, error) {
+	if sums.Has == 0 { // a request that is cut off on purpose could be stored in part
+		return write(ctx, w)
+	}
 	var second hedge
 	w.expect(size, func() bool {
-		if !j.queue.spare() {
+		if !j.listed.Load() || !j.queue.spare() {
 			return false
 		}
 		second.start(parent, j, w, write)

@@ -287,11 +287,11 @@ func (it *item) read(ctx context.Context, buf []byte) (ev evidence, obj storage.
 func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outcome, storage.Written) {
 	j := it.job
 	key := j.plan.Spec.Dst.DestinationKey(it.obj.Key)
-	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: j.attrs(obj), Sums: ev.sums(j.plan.Abilities)}
+	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: j.attrs(obj), Sums: ev.sums(j.plan.Abilities, &j.srcETags)}
 	for try := 1; ; try++ {
 		var w storage.Written
 		err := j.retryUntilAway(ctx, dstWrite, &it.tries, func(first context.Context, wt *watch) (err error) {
-			w, err = j.hedged(ctx, first, wt, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
+			w, err = j.hedged(ctx, first, wt, req.Sums, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
 				req := req
 				req.Body = newWatchedBytes(ev.bytes, wt)
 				return j.plan.Dst.Put(ctx, req)
@@ -314,6 +314,7 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 			}
 			return failed(code, err), w
 		}
+		req.Sums = ev.sums(j.plan.Abilities, nil) // the source's ETag may not be the MD5 of what was read
 	}
 }
 

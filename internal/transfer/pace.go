@@ -13,7 +13,7 @@ const (
 	killFactor  = 12 // of the median
 	hedgeFactor = 2  // of what 95 % do not exceed
 	leastKill   = 2 * time.Second
-	leastHedge  = 100 * time.Millisecond
+	leastHedge  = time.Second // a shorter wait at the end of a task is not worth sending anything twice
 )
 
 // Samples that bounds are made of.

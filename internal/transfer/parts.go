@@ -266,12 +266,12 @@ func (u *upload) buffered(ctx context.Context, buf []byte, r *partResult) error 
 func (u *upload) send(ctx context.Context, buf []byte, r *partResult) error {
 	j := u.it.job
 	ev := evidence{bytes: buf, crc: r.crc}
-	req := storage.PartRequest{Key: u.key, UploadID: u.row.UploadID, Number: r.number, Size: int64(len(buf)), Sums: ev.sums(j.plan.Abilities)}
+	req := storage.PartRequest{Key: u.key, UploadID: u.row.UploadID, Number: r.number, Size: int64(len(buf)), Sums: ev.sums(j.plan.Abilities, nil)}
 	for try := 1; ; try++ {
 		var w storage.Written
 		r.code = oms.FailUpload
 		err := j.retryUntilAway(ctx, dstWrite, &u.tries[r.number-1], func(first context.Context, wt *watch) (err error) {
-			w, err = j.hedged(ctx, first, wt, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
+			w, err = j.hedged(ctx, first, wt, req.Sums, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
 				req := req
 				req.Body = newWatchedBytes(buf, wt)
 				return u.mp.PutPart(ctx, req)

@@ -132,17 +132,26 @@ func (e *evidence) sum() *[md5.Size]byte {
 	return e.md5
 }
 
-// sums returns the checksums to send with a write so that the destination checks it.
-func (e *evidence) sums(ab Abilities) storage.Sums {
+// sums returns the checksums to send with a write so that the destination checks it: not only for the proof, which an
+// ETag gives as well, but so that it refuses what arrives in part. A write that was cut off may be stored late, after
+// the one that took its place, by a store that takes the end of a connection for the end of the body. known, if not nil,
+// is what is known of the source's ETags: where they are MD5s nothing needs to be computed.
+func (e *evidence) sums(ab Abilities, known *etags) storage.Sums {
 	switch {
 	case e.bytes == nil: // not known before the bytes have passed
 		return storage.Sums{}
 	case ab.CRC32C:
 		return storage.Sums{Has: storage.SumCRC32C, CRC32C: e.crc}
-	case ab.MD5 && !ab.ETagMD5:
-		return storage.Sums{Has: storage.SumMD5, MD5: *e.sum()}
+	case !ab.MD5:
+		return storage.Sums{}
 	}
-	return storage.Sums{}
+	sent := storage.Sums{Has: storage.SumMD5}
+	if e.srcETag == "" || known == nil || !known.matched.Load() {
+		sent.MD5 = *e.sum()
+	} else if n, err := hex.Decode(sent.MD5[:], []byte(e.srcETag)); err != nil || n != len(sent.MD5) {
+		sent.MD5 = *e.sum()
+	}
+	return sent
 }
 
 // judge says what the answer to a write proves. Without proof it returns ProofKinds: the copy must be read back. An
@@ -164,6 +173,9 @@ func (e *evidence) judge(ab Abilities, w storage.Written, sent storage.Sums) (Pr
 	case sent.Has&storage.SumCRC32C != 0:
 		return ProvedCRC32C, nil
 	case sent.Has&storage.SumMD5 != 0:
+		if isMD5 && !strings.EqualFold(w.ETag, hex.EncodeToString(sent.MD5[:])) {
+			return ProofKinds, errETag
+		}
 		return ProvedMD5, nil
 	case !isMD5:
 		return ProofKinds, nil

@@ -69,7 +69,7 @@ func abortFolder(ctx context.Context, mp storage.Multiparter, folder string) err
 // storeWhole writes a short stream with one request.
 func storeWhole(ctx context.Context, dst storage.Writer, ab Abilities, key string, body []byte, attrs storage.Attrs) error {
 	ev := evidence{bytes: body, crc: crc32.Checksum(body, castagnoli)}
-	sums := ev.sums(ab)
+	sums := ev.sums(ab, nil)
 	var w storage.Written
 	err := persist(ctx, func(ctx context.Context) (err error) {
 		w, err = dst.Put(ctx, storage.PutRequest{
@@ -95,7 +95,7 @@ func storeParts(ctx context.Context, dst storage.Reader, mp storage.Multiparter,
 	proof := ProvedCRC32C
 	for n := len(buf); n > 0; {
 		ev := evidence{bytes: buf[:n], crc: crc32.Checksum(buf[:n], castagnoli)}
-		req := storage.PartRequest{Key: key, UploadID: id, Number: len(parts) + 1, Size: int64(n), Sums: ev.sums(ab)}
+		req := storage.PartRequest{Key: key, UploadID: id, Number: len(parts) + 1, Size: int64(n), Sums: ev.sums(ab, nil)}
 		var w storage.Written
 		err := persist(ctx, func(ctx context.Context) (err error) {
 			req.Body = bytes.NewReader(buf[:n])

@@ -28,7 +28,7 @@ func practised() *pace {
 
 func TestPaceBounds(t *testing.T) {
 	p := practised()
-	if hedge, kill := p.bounds(1024); hedge != 400*time.Millisecond || kill != 2*time.Second {
+	if hedge, kill := p.bounds(1024); hedge != time.Second || kill != 2*time.Second {
 		t.Errorf("bounds of 1 KiB: %v, %v", hedge, kill)
 	}
 	if hedge, kill := p.bounds(1 << 20); hedge != 0 || kill != 0 {
@@ -110,17 +110,19 @@ func TestHedgedWrites(t *testing.T) {
 		firstErr      error
 		secondErr     error
 		busy          bool
+		bare          bool // the write carries no checksum
 		writes        int64
 		etag          string
 		err           error
 		took          time.Duration
 	}{
 		"in time":               {first: 300 * time.Millisecond, writes: 1, etag: "first", took: 300 * time.Millisecond},
-		"second wins":           {first: time.Hour, second: 50 * time.Millisecond, writes: 2, etag: "second", took: 450 * time.Millisecond},
-		"first wins":            {first: 500 * time.Millisecond, second: time.Hour, writes: 2, etag: "first", took: 500 * time.Millisecond},
-		"second breaks":         {first: time.Second, second: time.Millisecond, secondErr: broken, writes: 2, etag: "first", took: time.Second},
-		"first breaks":          {first: 500 * time.Millisecond, firstErr: broken, second: time.Second, writes: 2, etag: "second", took: 1400 * time.Millisecond},
-		"both break":            {first: 500 * time.Millisecond, firstErr: broken, second: time.Second, secondErr: broken, writes: 2, err: broken, took: 1400 * time.Millisecond},
+		"second wins":           {first: time.Hour, second: 50 * time.Millisecond, writes: 2, etag: "second", took: 1050 * time.Millisecond},
+		"first wins":            {first: 1500 * time.Millisecond, second: time.Hour, writes: 2, etag: "first", took: 1500 * time.Millisecond},
+		"second breaks":         {first: 1500 * time.Millisecond, second: time.Millisecond, secondErr: broken, writes: 2, etag: "first", took: 1500 * time.Millisecond},
+		"first breaks":          {first: 1500 * time.Millisecond, firstErr: broken, second: 700 * time.Millisecond, writes: 2, etag: "second", took: 1700 * time.Millisecond},
+		"both break":            {first: 1500 * time.Millisecond, firstErr: broken, second: 700 * time.Millisecond, secondErr: broken, writes: 2, err: broken, took: 1700 * time.Millisecond},
+		"no checksum":           {first: 3 * time.Second, bare: true, writes: 1, etag: "first", took: 3 * time.Second},
 		"workers have to do":    {first: 1900 * time.Millisecond, busy: true, writes: 1, etag: "first", took: 1900 * time.Millisecond},
 		"a straggler is killed": {first: time.Hour, busy: true, writes: 1, err: errStraggler, took: 2 * time.Second},
 	}
@@ -132,12 +134,17 @@ func TestHedgedWrites(t *testing.T) {
 				if tt.busy {
 					j.queue.insert(smallItem())
 				}
+				j.listed.Store(true)
+				sums := storage.Sums{Has: storage.SumMD5}
+				if tt.bare {
+					sums.Has = 0
+				}
 				var writes atomic.Int64
 				var under atomic.Int64
 				began := time.Now()
 				var got storage.Written
 				err := j.once(t.Context(), dstWrite, new(tries), func(first context.Context, w *watch) (err error) {
-					got, err = j.hedged(t.Context(), first, w, 1024, func(ctx context.Context, _ *watch) (storage.Written, error) {
+					got, err = j.hedged(t.Context(), first, w, sums, 1024, func(ctx context.Context, _ *watch) (storage.Written, error) {
 						under.Add(1)
 						defer under.Add(-1)
 						pause, etag, err := tt.first, "first", tt.firstErr
