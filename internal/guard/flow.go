@@ -141,6 +141,17 @@ func errClosed() error {
 	return &oms.Error{Op: "acquire", Kind: oms.Conflict, Msg: "the flow is closed"}
 }
 
+// Slots returns how many requests the lane lets be in flight now, those of other flows included; 0 for a nil *Flow,
+// which has no bound.
+func (f *Flow) Slots() int {
+	if f == nil {
+		return 0
+	}
+	f.lane.mu.Lock()
+	defer f.lane.mu.Unlock()
+	return f.lane.ctl.climb.slots
+}
+
 // SetWeight changes the flow's part of the lane: two flows that both want more than there is get slots in proportion
 // to their weights. Weights below 1 count as 1.
 func (f *Flow) SetWeight(weight int) {

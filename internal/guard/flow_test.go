@@ -402,3 +402,15 @@ func TestWeight(t *testing.T) {
 		}
 	}
 }
+
+func TestSlots(t *testing.T) {
+	var none *Flow
+	if n := none.Slots(); n != 0 {
+		t.Errorf("a nil flow lets %d pass, want 0 for no bound", n)
+	}
+	f := New(Options{MaxSlots: 100}).Open(Key{Endpoint: "e", Bucket: "b", Class: Read}, 1)
+	defer f.Close()
+	if n := f.Slots(); n != startSlots {
+		t.Errorf("a new lane has %d slots, want %d", n, startSlots)
+	}
+}

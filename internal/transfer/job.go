@@ -283,11 +283,13 @@ func outcomeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// work is one worker. It brings in another one when there is more to do than the workers that there are can take.
+// work is one worker. It brings in another one when there is more to do than the workers that there are can take, and
+// leaves when there are more than can have a request in flight: they would only wait for one another.
 func (j *Job) work(ctx context.Context, workers *errgroup.Group) {
 	for {
 		u, large := j.queue.pop()
-		if j.queue.enlist() {
+		useful := j.usefulWorkers()
+		if j.queue.enlist(useful) {
 			workers.Go(func() error {
 				j.work(ctx, workers)
 				return nil
@@ -306,7 +308,19 @@ func (j *Job) work(ctx context.Context, workers *errgroup.Group) {
 		default:
 			return
 		}
+		if j.queue.dismiss(useful) {
+			return
+		}
 	}
+}
+
+// usefulWorkers returns how many workers can have a request in flight, and some that are between two.
+func (j *Job) usefulWorkers() int {
+	slots := j.flows[srcRead].Slots() + j.flows[dstWrite].Slots()
+	if slots == 0 {
+		return j.opts.Workers
+	}
+	return slots + slots/4
 }
 
 func (j *Job) runUnit(ctx context.Context, u unit) {

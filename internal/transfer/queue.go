@@ -135,14 +135,26 @@ func (q *queue) spare() bool {
 	return !q.closed && (q.idle > 0 || q.enlisted < q.workers) && q.small.len()+q.large.len()+q.parts.len() == 0
 }
 
-// enlist reports whether there is work left that another worker should come in for, and counts it.
-func (q *queue) enlist() bool {
+// enlist reports whether there is work left that another worker should come in for, of whom useful can be busy, and
+// counts it.
+func (q *queue) enlist(useful int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.idle > 0 || q.enlisted == q.workers || q.small.len()+q.large.len()+q.parts.len() == 0 {
+	if q.closed || q.idle > 0 || q.enlisted >= min(useful, q.workers) || q.small.len()+q.large.len()+q.parts.len() == 0 {
 		return false
 	}
 	q.enlisted++
+	return true
+}
+
+// dismiss reports whether a worker should leave, because there are many more than can be busy, and counts it out.
+func (q *queue) dismiss(useful int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.enlisted <= useful+useful/4 || q.enlisted == 1 {
+		return false
+	}
+	q.enlisted--
 	return true
 }
 

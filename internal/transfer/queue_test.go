@@ -136,3 +136,37 @@ func TestQueueWaitsForRoomAndCloses(t *testing.T) {
 		}
 	})
 }
+
+// TestWorkersComeAndGo: there are as many workers as there is work for and as can be busy, and never none.
+func TestWorkersComeAndGo(t *testing.T) {
+	q := newQueue(100, 1<<30)
+	if q.enlist(10) {
+		t.Error("enlisted without work")
+	}
+	mustPush(t, q, smallItem(), smallItem())
+	n := 1
+	for q.enlist(10) {
+		n++
+	}
+	if n != 10 {
+		t.Errorf("%d workers, want as many as are useful", n)
+	}
+	for q.dismiss(4) {
+		n--
+	}
+	if n != 5 {
+		t.Errorf("%d workers stay, want a few more than are useful", n)
+	}
+	for q.dismiss(0) {
+		n--
+	}
+	if n != 1 {
+		t.Errorf("%d workers stay, want one", n)
+	}
+	for q.enlist(1000) {
+		n++
+	}
+	if n != 100 {
+		t.Errorf("%d workers, want at most 100", n)
+	}
+}
