@@ -403,7 +403,7 @@ func TestWeight(t *testing.T) {
 	}
 }
 
-func TestSlots(t *testing.T) {
+func TestSlotsOfAFlow(t *testing.T) {
 	var none *Flow
 	if n := none.Slots(); n != 0 {
 		t.Errorf("a nil flow lets %d pass, want 0 for no bound", n)
