@@ -60,6 +60,7 @@ type service struct {
 	cmd    *exec.Cmd
 	url    string
 	log    *lockedBuffer
+	level  string // of the log
 	client *omsv2.Client
 }
 
@@ -84,7 +85,7 @@ func (l *lockedBuffer) String() string {
 // newService configures a service between two stores; start starts it.
 func newService(t *testing.T, src, dst store) *service {
 	t.Helper()
-	s := &service{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
+	s := &service{t: t, dir: t.TempDir(), log: &lockedBuffer{}, level: "debug"}
 	s.config = filepath.Join(s.dir, "oms.yaml")
 	text := fmt.Sprintf(`listen: 127.0.0.1:0
 regions:
@@ -106,12 +107,27 @@ regions:
 	return s
 }
 
+// configure adds lines to the configuration. It is called before start.
+func (s *service) configure(lines string) {
+	s.t.Helper()
+	f, err := os.OpenFile(s.config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := f.WriteString(lines); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 
 // start runs the binary and waits until it listens.
 func (s *service) start() {
 	s.t.Helper()
-	s.cmd = exec.Command(binary, "serve", "--config", s.config, "--data-dir", filepath.Join(s.dir, "data"), "--log-level", "debug")
+	s.cmd = exec.Command(binary, "serve", "--config", s.config, "--data-dir", filepath.Join(s.dir, "data"), "--log-level", s.level)
 	s.cmd.Env = append(os.Environ(), "OMS_BOOTSTRAP_AK="+apiAK, "OMS_BOOTSTRAP_SK="+apiSK, "OMS_BOOTSTRAP_PROJECT="+project)
 	s.cmd.Stderr = s.log
 	out, err := s.cmd.StdoutPipe()

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +13,9 @@ import (
 	"github.com/openoms/openoms/internal/testcloud"
 	"github.com/openoms/openoms/omsv2"
 )
+
+// allowLoopback lets tasks read URLs of this machine.
+const allowLoopback = "network: {allow: [127.0.0.0/8]}\n"
 
 // listObjects is how many objects the killed list tasks have.
 const listObjects = 1500
@@ -52,7 +54,7 @@ func TestKillLists(t *testing.T) {
 	dstCloud.Faults.On(testcloud.PutObject, testcloud.Delay(60*time.Millisecond))
 
 	s := newService(t, srcStore, dstStore)
-	s.allowLoopback()
+	s.configure(allowLoopback)
 	t.Cleanup(func() { s.mustHideSecrets("canary-0003") })
 	s.start()
 	ids := []int64{
@@ -101,20 +103,5 @@ func TestKillLists(t *testing.T) {
 				t.Errorf("%s was taken twice", r.Key)
 			}
 		}
-	}
-}
-
-// allowLoopback lets tasks read URLs of this machine. It is called before start.
-func (s *service) allowLoopback() {
-	s.t.Helper()
-	f, err := os.OpenFile(s.config, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if _, err := f.WriteString("network: {allow: [127.0.0.0/8]}\n"); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		s.t.Fatal(err)
 	}
 }

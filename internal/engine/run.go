@@ -223,7 +223,7 @@ func (e *Engine) plan(ctx context.Context, t oms.Task, b buckets, abilities tran
 			}
 			if len(existing) == 0 {
 				cur.Epoch = abilities.Now.UTC().Truncate(time.Second)
-				cur.Found = listedLines(lists)
+				cur.Found = max(cur.Found, listedLines(lists)) // the split of a group has counted already
 			}
 			cur.Planned = true
 			return oms.TaskChange{Task: cur, Ranges: added}, nil
