@@ -360,14 +360,14 @@ func (r *migrateRun) create(ctx context.Context) (oms.Task, error) {
 // follow waits until the task rests and returns it.
 func (r *migrateRun) follow(ctx context.Context, t oms.Task, rep reporter) (oms.Task, error) {
 	last := t
-	_, err := follow(ctx, r.env, rep, func(ctx context.Context) (progress, bool, error) {
+	_, err := followHinted(ctx, r.env, rep, func(ctx context.Context) (progress, bool, error) {
 		t, err := r.engine.Task(ctx, localProject, last.ID)
 		if err != nil {
 			return progress{}, false, err
 		}
 		last = t
 		return r.progress(t), restsAt(t.Status), nil
-	})
+	}, func() <-chan struct{} { return r.engine.RunEnded(t.ID) })
 	return last, err
 }
 

@@ -49,9 +49,16 @@ type poller func(ctx context.Context) (p progress, rests bool, err error)
 
 // follow shows the progress until the task rests, and returns its last state.
 func follow(ctx context.Context, env *Env, rep reporter, poll poller) (progress, error) {
+	return followHinted(ctx, env, rep, poll, func() <-chan struct{} { return nil })
+}
+
+// followHinted is follow that asks at once when the channel of ended closes; ended is called before each wait and
+// returns nil while there is nothing to wait for.
+func followHinted(ctx context.Context, env *Env, rep reporter, poll poller, ended func() <-chan struct{}) (progress, error) {
 	tick := time.NewTicker(liveInterval)
 	defer tick.Stop()
 	for {
+		end := ended() // before the look: an end after it is not missed
 		p, rests, err := poll(ctx)
 		if err != nil {
 			return p, err
@@ -66,6 +73,7 @@ func follow(ctx context.Context, env *Env, rep reporter, poll poller) (progress,
 		case <-ctx.Done():
 			return p, context.Cause(ctx)
 		case <-tick.C:
+		case <-end:
 		}
 	}
 }

@@ -214,6 +214,15 @@ func (e *Engine) running(id int64) *run {
 	return e.runs[id]
 }
 
+// RunEnded returns a channel that is closed when the run of the task in this process has ended and its outcome is
+// stored, nil when there is none.
+func (e *Engine) RunEnded(id int64) <-chan struct{} {
+	if r := e.running(id); r != nil {
+		return r.done
+	}
+	return nil
+}
+
 // Stats are figures of this process, for metrics.
 type Stats struct {
 	Tasks        map[oms.Status]int // tasks run here

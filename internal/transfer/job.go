@@ -153,6 +153,7 @@ type Job struct {
 	blind  atomic.Bool    // the destination's listing has no order: its objects are looked up one by one
 
 	found, foundBytes, moved, partial, inFlight atomic.Int64
+	resting                                     atomic.Int64 // who waits before an attempt is repeated
 	proofs                                      [ProofKinds]atomic.Int64
 	open                                        sync.WaitGroup // objects handed out
 }
@@ -314,13 +315,14 @@ func (j *Job) work(ctx context.Context, workers *errgroup.Group) {
 	}
 }
 
-// usefulWorkers returns how many workers can have a request in flight, and some that are between two.
+// usefulWorkers returns how many workers can have a request in flight, some that are between two, and one for each that
+// rests before it repeats an attempt.
 func (j *Job) usefulWorkers() int {
 	slots := j.flows[srcRead].Slots() + j.flows[dstWrite].Slots()
 	if slots == 0 {
 		return j.opts.Workers
 	}
-	return slots + slots/4
+	return slots + slots/4 + int(j.resting.Load())
 }
 
 func (j *Job) runUnit(ctx context.Context, u unit) {

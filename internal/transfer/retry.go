@@ -17,17 +17,28 @@ const maxTries = 10
 // errLost says that another worker holds the range now.
 var errLost = &oms.Error{Op: "checkpoint", Kind: oms.Conflict, Msg: "the lease of the range is lost"}
 
-// backoff returns how long to wait before attempt try (from 2): full jitter between 50 ms and 100 ms doubled with
-// each try, at most 6.4 s, and no less than the store's own Retry-After. A store that asks to come back at once does
-// not shorten it: the tries would be used up in an instant.
+// Pauses between the attempts of a request.
+const (
+	leastPause = 50 * time.Millisecond
+	mostPause  = 100 * time.Millisecond // before the third attempt; doubled for each one after it
+	doublings  = 6                      // at most: 6.4 s
+)
+
+// backoff returns how long to wait before attempt try (from 2): full jitter, and no less than the store's own
+// Retry-After. A store that asks to come back at once does not shorten it: the tries would be used up in an instant.
+// The second attempt follows soon: the guard keeps to the rate at which a store refuses, so that a lone refusal is bad
+// luck, and what broke says nothing of the store's load.
 func backoff(try int, err error) time.Duration {
-	const floor = 50 * time.Millisecond
-	ceil := 100 * time.Millisecond << min(try-1, 6)
-	d := floor + rand.N(ceil-floor)
 	if asked, ok := storage.RetryAfter(err); ok {
-		d = max(d, asked)
+		return max(asked, leastPause)
 	}
-	return d
+	switch {
+	case try > 2:
+		return leastPause + rand.N(mostPause<<min(try-3, doublings)-leastPause)
+	case oms.KindOf(err) == oms.Throttled:
+		return leastPause/5 + rand.N(leastPause-leastPause/5)
+	}
+	return rand.N(leastPause / 2)
 }
 
 // errAway says that a store is away. Who holds a buffer gives it back and begins again when the store is back.
@@ -83,7 +94,10 @@ func (j *Job) retryUntilAway(ctx context.Context, to target, t *tries, f func(co
 		if t.failed++; t.failed >= maxTries {
 			return err
 		}
-		if err := sleep(ctx, backoff(t.failed+1, err)); err != nil {
+		j.resting.Add(1)
+		err = sleep(ctx, backoff(t.failed+1, err))
+		j.resting.Add(-1)
+		if err != nil {
 			return err
 		}
 	}

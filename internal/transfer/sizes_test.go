@@ -58,17 +58,22 @@ func TestPartSize(t *testing.T) {
 }
 
 func TestBackoffBounds(t *testing.T) {
+	refused := &oms.Error{Kind: oms.Throttled}
 	for try := 2; try < 80; try++ {
-		most := time.Duration(0)
 		for range 200 {
-			d := backoff(try, errStalled)
-			if d < 50*time.Millisecond || d > 6400*time.Millisecond {
-				t.Fatalf("try %d waits %v", try, d)
+			least, most := 50*time.Millisecond, 100*time.Millisecond<<min(max(try-3, 0), 6)
+			if try == 2 {
+				least, most = 10*time.Millisecond, 50*time.Millisecond
 			}
-			most = max(most, d)
-		}
-		if ceil := 100 * time.Millisecond << min(try-1, 6); most > ceil {
-			t.Fatalf("try %d waits %v, more than %v", try, most, ceil)
+			if d := backoff(try, refused); d < least || d > most {
+				t.Fatalf("try %d after a refusal waits %v, want %v to %v", try, d, least, most)
+			}
+			if try == 2 {
+				least, most = 0, 25*time.Millisecond
+			}
+			if d := backoff(try, errStalled); d < least || d > most {
+				t.Fatalf("try %d of what broke waits %v, want %v to %v", try, d, least, most)
+			}
 		}
 	}
 	pause := func(d time.Duration) error { return &oms.Error{Kind: oms.Throttled, Err: storage.Pause{After: d}} }
