@@ -23,6 +23,7 @@ type migrateOptions struct {
 	rules       taskRules
 	watch       watchOptions
 	concurrency int
+	minRequests int
 	memory      string
 	dataDir     string
 	failedOnly  bool
@@ -63,6 +64,8 @@ it, as it is: s3://a/photos/ and s3://b/old/ make photos/1.jpg to old/photos/1.j
 	opts.watch.register(cmd)
 	cmd.Flags().StringVar(&opts.memory, "memory", "", "at most `SIZE` of memory for objects in flight (default 64MiB)")
 	cmd.Flags().IntVar(&opts.concurrency, "concurrency", 0, "at most `N` objects and parts in flight (default automatic)")
+	cmd.Flags().IntVar(&opts.minRequests, "min-concurrency", 0,
+		"always send a store `N` requests of a kind at the same time, whatever it makes of them (default automatic)")
 	cmd.Flags().StringVar(&opts.dataDir, "data-dir", "", "keep checkpoints in `DIR` (default $XDG_STATE_HOME/openoms or ~/.local/state/openoms)")
 	cmd.Flags().BoolVar(&opts.failedOnly, "failed-only", false, "after a run with failures: retry only the objects that failed")
 	cmd.Flags().BoolVar(&opts.restart, "restart", false, "forget an earlier run and begin anew; existing objects are compared as ever")
@@ -196,6 +199,9 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 	if opts.concurrency < 0 || opts.concurrency > server.MaxConcurrency {
 		return usageErrorf("--concurrency: want a number from 0 to %d", server.MaxConcurrency)
 	}
+	if opts.minRequests < 0 || opts.minRequests > server.MaxConcurrency {
+		return usageErrorf("--min-concurrency: want a number from 0 to %d", server.MaxConcurrency)
+	}
 	var memory int64
 	if opts.memory != "" {
 		if memory, err = server.ParseMemory(opts.memory); err != nil {
@@ -218,7 +224,7 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	local, err := server.OpenLocal(ctx, server.LocalOptions{
-		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, Memory: memory, Endpoints: m.endpoints,
+		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, MinRequests: opts.minRequests, Memory: memory, Endpoints: m.endpoints,
 		Version: buildVersion(), Logger: log, Clock: env.Now,
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // Bounds of the slots of a lane.
 const (
-	minSlots     = 2
+	minSlots     = 2   // least, unless the operator says otherwise
 	defaultSlots = 512 // most, unless the operator says otherwise
 	startSlots   = 32  // at first, where nothing is remembered
 	pacedFloor   = 8   // slots of a lane whose rate is what limits it
@@ -83,6 +83,7 @@ type measure struct {
 // climber finds the number of requests in flight that gives the most goodput. It is told of windows of time, each
 // measured at one number of slots.
 type climber struct {
+	least   int // of slots
 	most    int
 	mode    mode
 	slots   int     // to use now
@@ -105,16 +106,16 @@ type climber struct {
 	failPause  time.Duration // until the next one
 }
 
-func newClimber(most int) climber {
-	start := min(startSlots, most)
+func newClimber(least, most int) climber {
+	start := min(max(startSlots, least), most)
 	return climber{
-		most: most, slots: start, base: start, step: firstStep, hold: firstHold, failPause: failurePause, failedAt: -failurePause,
+		least: least, most: most, slots: start, base: start, step: firstStep, hold: firstHold, failPause: failurePause, failedAt: -failurePause,
 	}
 }
 
 // resume starts from what was remembered: a point that was still being looked for goes on being looked for.
 func (c *climber) resume(p oms.OperatingPoint) {
-	c.slots = min(max(p.Slots, minSlots), c.most)
+	c.slots = min(max(p.Slots, c.least), c.most)
 	c.base, c.perSlot, c.settled = c.slots, p.PerSlot, p.Settled
 	if p.Settled {
 		c.mode = holding
@@ -154,7 +155,7 @@ func (c *climber) observe(m measure) {
 	switch {
 	case c.failing(m):
 	case m.paced:
-		c.base = min(max(pacedFloor, int(math.Ceil(3*m.rate*c.rtt))), c.most)
+		c.base = min(max(pacedFloor, c.least, int(math.Ceil(3*m.rate*c.rtt))), c.most)
 		c.slots, c.mode, c.g0, c.settled = c.base, holding, 0, true
 	case !m.full || m.work == 0:
 		c.inconclusive()
@@ -269,7 +270,7 @@ func (c *climber) descend(good float64) {
 }
 
 func (c *climber) halve() {
-	if c.slots = max(c.base/2, minSlots); c.slots == c.base {
+	if c.slots = max(c.base/2, c.least); c.slots == c.base {
 		c.rest()
 	}
 }
@@ -285,7 +286,7 @@ func (c *climber) tryUp() {
 }
 
 func (c *climber) tryDown() {
-	c.mode, c.slots = probingDown, max(min(c.base-1, int(float64(c.base)*(1-.8*c.step))), minSlots)
+	c.mode, c.slots = probingDown, max(min(c.base-1, int(float64(c.base)*(1-.8*c.step))), c.least)
 	if c.slots >= c.base {
 		c.fail()
 	}
@@ -317,7 +318,7 @@ func (c *climber) failing(m measure) bool {
 		c.failedFrom, c.failPause = 0, min(2*c.failPause, failureRest)
 	} else {
 		c.failedFrom, c.failShare, c.failGood = c.base, share, good
-		c.base = max(int(float64(min(c.base, c.slots))*failureCut), minSlots)
+		c.base = max(int(float64(min(c.base, c.slots))*failureCut), c.least)
 	}
 	c.failedAt = m.at
 	c.slots, c.mode, c.g0, c.settled = c.base, holding, 0, true

@@ -76,8 +76,8 @@ type totals struct {
 	lastUse                   time.Duration
 }
 
-func newControl(most int, now time.Duration) *control {
-	c := &control{climb: newClimber(most), pace: newPacer(), last: now}
+func newControl(least, most int, now time.Duration) *control {
+	c := &control{climb: newClimber(least, most), pace: newPacer(), last: now}
 	c.pace.from, c.pace.filled = now, now
 	c.beginWindow(now) // nothing was in flight: there is nothing to settle
 	return c

@@ -57,6 +57,7 @@ type Memory interface {
 // Options tune a Guard; the zero value of each field is a default that works.
 type Options struct {
 	MaxSlots int              // most requests in flight in a lane; 0 means 512, less than 2 means 2
+	MinSlots int              // least that are allowed to be, at most MaxSlots; less than 2 means 2
 	Memory   Memory           // nil remembers nothing
 	MaxAge   time.Duration    // of what is remembered; 0 means 7 days
 	Logger   *slog.Logger     // nil discards
@@ -87,6 +88,7 @@ func New(opts Options) *Guard {
 		opts.MaxSlots = defaultSlots
 	}
 	opts.MaxSlots = max(opts.MaxSlots, minSlots)
+	opts.MinSlots = min(max(opts.MinSlots, minSlots), opts.MaxSlots)
 	if opts.MaxAge <= 0 {
 		opts.MaxAge = defaultMaxAge
 	}
@@ -137,7 +139,7 @@ func (g *Guard) Open(key Key, weight int) *Flow {
 
 // newLane starts a lane where an earlier one ended. The guard is locked.
 func (g *Guard) newLane(key Key) *lane {
-	l := &lane{key: key, epoch: time.Now(), ctl: newControl(g.opts.MaxSlots, 0)}
+	l := &lane{key: key, epoch: time.Now(), ctl: newControl(g.opts.MinSlots, g.opts.MaxSlots, 0)}
 	p, known := g.remembered[key]
 	if age := g.opts.Clock().Sub(p.LearnedAt); !known || age > g.opts.MaxAge || age < -g.opts.MaxAge {
 		return l

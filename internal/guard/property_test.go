@@ -15,7 +15,7 @@ func FuzzControl(f *testing.F) {
 		if len(events) == 0 {
 			return
 		}
-		h := newPlay(t, 2+int(events[0])*3)
+		h := newPlay(t, minSlots+int(events[0])%5*int(events[0]/5), 2+int(events[0])*3)
 		for _, e := range events[1:] {
 			h.step(e)
 		}
@@ -40,9 +40,9 @@ type ticketOf struct {
 	sent  time.Duration
 }
 
-func newPlay(t *testing.T, most int) *play {
+func newPlay(t *testing.T, least, most int) *play {
 	t.Helper()
-	p := &play{t: t, ctl: newControl(most, 0), waits: map[*waiter]int{}}
+	p := &play{t: t, ctl: newControl(min(least, most), most, 0), waits: map[*waiter]int{}}
 	for i := range p.shares {
 		p.shares[i] = &share{weight: float64(int(1) << i), index: -1}
 	}
@@ -129,7 +129,7 @@ func (p *play) dispatch() {
 func (p *play) check() {
 	p.t.Helper()
 	c := p.ctl
-	if c.climb.slots < minSlots || c.climb.slots > c.climb.most || c.climb.base < minSlots || c.climb.base > c.climb.most {
+	if c.climb.slots < c.climb.least || c.climb.slots > c.climb.most || c.climb.base < c.climb.least || c.climb.base > c.climb.most {
 		p.t.Fatalf("%d slots, base %d, of %d", c.climb.slots, c.climb.base, c.climb.most)
 	}
 	if c.inflight != len(p.tickets) || c.waiting != len(p.queue) {

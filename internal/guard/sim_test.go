@@ -262,7 +262,7 @@ type client struct {
 }
 
 func newClient(w *world, to *endpoint, most int) *client {
-	c := &client{world: w, to: to, ctl: newControl(most, w.virtual()), asked: map[*waiter]func(){}, wakes: math.Inf(1)}
+	c := &client{world: w, to: to, ctl: newControl(minSlots, most, w.virtual()), asked: map[*waiter]func(){}, wakes: math.Inf(1)}
 	to.clients = append(to.clients, c)
 	return c
 }

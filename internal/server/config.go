@@ -26,17 +26,19 @@ import (
 // Config is everything that an operator can set. Make it with [Load] or [DefaultConfig]; the zero value is
 // not valid.
 type Config struct {
-	Listen        string // host:port; port 0 picks one
-	DataDir       string
-	Database      string // "" is the embedded database in DataDir
-	Concurrency   int    // objects in flight in this process; 0 is automatic
-	Memory        int64  // bytes of buffers for objects in flight; 0 is automatic
-	NoWorkers     bool   // API only
-	MasterKeyFile string // "" is master.key in DataDir
-	TLSCert       string // both or none
-	TLSKey        string
-	LogFormat     string // text or json
-	LogLevel      string // debug, info, warn, error
+	Listen      string // host:port; port 0 picks one
+	DataDir     string
+	Database    string // "" is the embedded database in DataDir
+	Concurrency int    // objects in flight in this process; 0 is automatic
+	// MinConcurrency are requests in flight to a bucket that are never given up, for each kind; 0 is automatic.
+	MinConcurrency int
+	Memory         int64  // bytes of buffers for objects in flight; 0 is automatic
+	NoWorkers      bool   // API only
+	MasterKeyFile  string // "" is master.key in DataDir
+	TLSCert        string // both or none
+	TLSKey         string
+	LogFormat      string // text or json
+	LogLevel       string // debug, info, warn, error
 
 	Regions      []region.Override
 	AllowPrivate bool
@@ -103,6 +105,11 @@ func Settings() []Setting {
 			Flag: "concurrency", Env: "OMS_CONCURRENCY", Value: "N",
 			Usage: "most objects in flight in this process (default automatic)",
 			set:   func(c *Config, v string) error { return setCount(&c.Concurrency, v) },
+		},
+		{
+			Flag: "min-concurrency", Env: "OMS_MIN_CONCURRENCY", Value: "N",
+			Usage: "requests of a kind that a store is always sent at the same time, whatever it makes of them (default automatic)",
+			set:   func(c *Config, v string) error { return setCount(&c.MinConcurrency, v) },
 		},
 		{
 			Flag: "memory", Env: "OMS_MEMORY", Value: "SIZE",

@@ -45,6 +45,7 @@ type dataPlaneOptions struct {
 	store       *store
 	egress      egress.Options
 	concurrency int   // 0 is automatic
+	minRequests int   // of a kind in flight to a bucket; 0 is automatic
 	memory      int64 // bytes of buffers; 0 is automatic
 	noWorkers   bool
 	quota       oms.Quota
@@ -61,7 +62,7 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		return nil, err
 	}
 	requests := cmp.Or(opts.concurrency, mostRequests)
-	lanes := guard.New(guard.Options{MaxSlots: requests, Memory: opts.store, Logger: opts.log, Clock: opts.clock})
+	lanes := guard.New(guard.Options{MinSlots: opts.minRequests, MaxSlots: requests, Memory: opts.store, Logger: opts.log, Clock: opts.clock})
 	transport := s3.NewTransport(s3.TransportOptions{Dial: network.DialContext, IdlePerHost: 2*requests + spareConnections})
 	buckets := s3.NewOpener(s3.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
 	behindCDN := cdn.NewOpener(buckets, cdn.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
