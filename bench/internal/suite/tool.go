@@ -120,7 +120,8 @@ func copiesWithoutFaults(s Scenario) bool { return !s.Compare && !s.Faults }
 func oms(c Call) Command {
 	args := []string{c.Path, "migrate", "--data-dir", c.Dir, "--no-progress"}
 	if c.Slots > 0 {
-		args = append(args, "--concurrency", strconv.Itoa(c.Slots))
+		n := strconv.Itoa(c.Slots)
+		args = append(args, "--concurrency", n, "--min-concurrency", n)
 	}
 	return Command{Env: awsEnv(), Args: append(args,
 		"s3://src/?region=us-east-1&endpoint=http://"+c.Source, "s3://dst/?region=us-east-1&endpoint=http://"+c.Destination)}
