@@ -6,6 +6,31 @@ type Counters struct {
 	Listed, Migrated, Failed, Skipped                     int64 // objects
 	ListedBytes, MigratedBytes, FailedBytes, SkippedBytes int64
 	MovedBytes                                            int64 // bytes really sent to the destination for migrated objects
+
+	// Findings are beside the books: what filters left out, which is not listed, and what a task that writes nothing
+	// found out about what is.
+	Findings
+}
+
+// Findings are counts of a task with filters, or of one that writes nothing. The zero value is none.
+type Findings struct {
+	Filtered, FilteredBytes   int64 // listed by the store and left out by the filters
+	Absent, AbsentBytes       int64 // the destination has no such object
+	Differing, DifferingBytes int64 // the destination has another one: it would be overwritten, or it differs
+	Unproved, UnprovedBytes   int64 // ModeVerify: equal in size, without a checksum that both sides offer
+}
+
+// Add returns the sum of both.
+func (f Findings) Add(d Findings) Findings {
+	f.Filtered += d.Filtered
+	f.FilteredBytes += d.FilteredBytes
+	f.Absent += d.Absent
+	f.AbsentBytes += d.AbsentBytes
+	f.Differing += d.Differing
+	f.DifferingBytes += d.DifferingBytes
+	f.Unproved += d.Unproved
+	f.UnprovedBytes += d.UnprovedBytes
+	return f
 }
 
 // Add returns the sum of both.
@@ -19,6 +44,7 @@ func (c Counters) Add(d Counters) Counters {
 	c.FailedBytes += d.FailedBytes
 	c.SkippedBytes += d.SkippedBytes
 	c.MovedBytes += d.MovedBytes
+	c.Findings = c.Findings.Add(d.Findings)
 	return c
 }
 

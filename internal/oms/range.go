@@ -67,7 +67,9 @@ const (
 	FailArchived     = "MIGRATE_SRC_ARCHIVE_OBJ_FAILURE"
 	FailConsistency  = "CHECK_OBJ_CONSISTENCY_FAILURE"
 	FailName         = "INVALID_OBJ_NAME"
-	FailMissing      = "404" // a named object does not exist
+	FailMissing      = "404"                    // a named object does not exist
+	FailAbsent       = "MISSING_AT_DESTINATION" // ModeVerify
+	FailDiffers      = "DIFFERS_AT_DESTINATION" // ModeVerify
 	MaxRecordedFails = 100_000
 )
 

@@ -48,7 +48,7 @@ type ErrorReason struct {
 	Message string
 }
 
-// TaskSpec is what the user asked for; it does not change after creation except for Bandwidth and Priority.
+// TaskSpec is what the user asked for; it does not change after creation except for Bandwidth, Priority and RetryCodes.
 type TaskSpec struct {
 	Type             TaskType          `json:"type"`
 	Src              SourceNode        `json:"src"`
@@ -69,6 +69,11 @@ type TaskSpec struct {
 	Consistency      ConsistencyCheck  `json:"consistency"`
 	Priority         Priority          `json:"priority"`
 	Slice            *KeySlice         `json:"slice,omitempty"` // only in tasks of groups; nil: all that is selected
+	// RetryCodes limit the present run to failures with one of these codes; none means no limit.
+	RetryCodes []string `json:"retry_codes,omitempty"`
+	Mode             TaskMode          `json:"mode,omitempty"`
+	Filters          *Filters          `json:"filters,omitempty"` // nil: all that is selected
+	Rename           []RenameRule      `json:"rename,omitempty"`  // in order; then the save prefix is put before
 }
 
 // Task is one migration from a source node to a destination node.
@@ -126,6 +131,8 @@ type FailedList struct {
 type StartRequest struct {
 	Credentials TaskCredentials
 	FailedOnly  bool // retry only the recorded failures of a failed task
+	// Codes limit a retry to failures with one of these codes; the others stay as they are. None means all.
+	Codes []string
 }
 
 // Elapsed returns the running time of the task up to now, pauses excluded. It stands still after EndedAt.
