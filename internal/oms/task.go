@@ -60,7 +60,8 @@ type TaskSpec struct {
 	SMN              *SMNConfig        `json:"smn,omitempty"`
 	MigrateMetadata  bool              `json:"migrate_metadata,omitempty"` // false: Content-Type and Content-Encoding only
 	Restore          bool              `json:"restore,omitempty"`
-	RecordFailures   bool              `json:"record_failures,omitempty"`
+	RecordFailures   bool              `json:"record_failures,omitempty"` // lists of failed objects, and of metadata not carried
+	RecordObjects    bool              `json:"record_objects,omitempty"`  // lists of migrated and of skipped objects
 	RequesterPays    bool              `json:"requester_pays,omitempty"`
 	KMS              bool              `json:"kms,omitempty"`
 	Overwrite        OverwriteMode     `json:"overwrite"`
@@ -97,6 +98,11 @@ type Task struct {
 	// NoticeCode tells what became of the message about the end of this run: nil when none was tried, "" when it was
 	// sent, else why the latest attempt failed. Filled by the store.
 	NoticeCode *string
+
+	// Uncarried counts objects whose metadata was not carried whole, and SuccessListCode and SkipListCode say why a list
+	// is incomplete or was not written, "" when it was. Filled by the store.
+	Uncarried                     UncarriedCounts
+	SuccessListCode, SkipListCode string
 
 	// Epoch is the destination's clock when the first run over the whole space began, whole seconds: on resume an
 	// equal object not older than it is this task's own work. Zero: unknown.
