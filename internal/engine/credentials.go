@@ -20,6 +20,8 @@ type sealedKeys struct {
 	SK    string `json:"sk,omitempty"`
 	Token string `json:"token,omitempty"`
 	CDN   string `json:"cdn,omitempty"`
+	Azure string `json:"azure,omitempty"`
+	File  string `json:"file,omitempty"`
 }
 
 // aad binds a seal to its place, so that it opens nowhere else (rule S4).
@@ -46,6 +48,7 @@ func sealAt(s Sealer, at place, keys oms.TaskCredentials) (map[string][]byte, er
 	for field, c := range map[string]oms.Credentials{fieldSrc: keys.Src, fieldDst: keys.Dst} {
 		text, err := json.Marshal(sealedKeys{
 			AK: c.AccessKey, SK: c.SecretKey.Reveal(), Token: c.SecurityToken.Reveal(), CDN: c.CDNKey.Reveal(),
+			Azure: c.ConnectionString.Reveal(), File: c.AuthFile.Reveal(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("encode %s credentials: %w", field, err)
@@ -92,6 +95,7 @@ func unsealOne(s Sealer, at place, field string, sealed map[string][]byte) (oms.
 	}
 	return oms.Credentials{
 		AccessKey: k.AK, SecretKey: oms.NewSecret(k.SK), SecurityToken: oms.NewSecret(k.Token), CDNKey: oms.NewSecret(k.CDN),
+		ConnectionString: oms.NewSecret(k.Azure), AuthFile: oms.NewSecret(k.File),
 	}, nil
 }
 

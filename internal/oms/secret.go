@@ -39,11 +39,14 @@ type Credentials struct {
 	SecretKey     Secret
 	SecurityToken Secret // with temporary keys
 	CDNKey        Secret // signs the URLs of the source's CDN host; opens nothing by itself
+	// Documents that open an account in place of AccessKey and SecretKey; see package cloudkeys.
+	ConnectionString Secret // of an Azure storage account
+	AuthFile         Secret // content of a Google service account file
 }
 
 // IsZero reports whether no key was given.
 func (c Credentials) IsZero() bool {
-	return c.AccessKey == "" && c.SecretKey.IsZero() && c.SecurityToken.IsZero()
+	return c.AccessKey == "" && c.SecretKey.IsZero() && c.SecurityToken.IsZero() && c.ConnectionString.IsZero() && c.AuthFile.IsZero()
 }
 
 // TaskCredentials are the keys of both sides of a task.
