@@ -37,12 +37,26 @@ func (b *buffers) get(ctx context.Context, n int64) ([]byte, error) {
 	if err := b.budget.Acquire(ctx, 1<<class); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	return b.take(n), nil
+}
+
+// tryGet is get that returns nil when the budget does not allow a buffer now.
+func (b *buffers) tryGet(n int64) []byte {
+	if !b.budget.TryAcquire(1 << sizeClass(n)) {
+		return nil
+	}
+	return b.take(n)
+}
+
+// take returns a buffer of n bytes, which the budget has been asked for.
+func (b *buffers) take(n int64) []byte {
+	class := sizeClass(n)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.free[class]) > 0 {
-		return b.takeFree(class)[:n], nil
+		return b.takeFree(class)[:n]
 	}
-	return make([]byte, n, 1<<class), nil
+	return make([]byte, n, 1<<class)
 }
 
 // put takes a buffer back. Nobody may use it any more (rule C3).

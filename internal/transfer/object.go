@@ -251,22 +251,13 @@ func (it *item) copyThrough(ctx context.Context, buf []byte) outcome {
 }
 
 // read fills buf with the whole object and checks it against the source's own checksums.
-func (it *item) read(ctx context.Context, buf []byte) (ev evidence, obj storage.Object, err error) {
+func (it *item) read(parent context.Context, buf []byte) (ev evidence, obj storage.Object, err error) {
 	j := it.job
 	for try := 1; ; try++ {
 		ev = evidence{bytes: buf}
-		err = j.retryUntilAway(ctx, srcRead, &it.tries, func(ctx context.Context, w *watch) error {
-			w.expect(it.obj.Size, nil)
-			c, err := j.plan.Src.Open(ctx, it.obj.Key, storage.OpenOptions{Size: it.obj.Size})
-			if err != nil {
-				return err
-			}
-			defer c.Body.Close()
-			if c.Size != it.obj.Size {
-				return &oms.Error{Op: "get object", Key: it.obj.Key, Kind: oms.Changed, Msg: "its size is not the one listed"}
-			}
-			obj = c.Object
-			ev.crc, err = j.fill(ctx, w, c.Body, buf)
+		err = j.retryUntilAway(parent, srcRead, &it.tries, func(ctx context.Context, w *watch) error {
+			got, err := j.hedgedRead(parent, ctx, w, buf, it.fetch)
+			obj, ev.crc = got.obj, got.crc
 			return err
 		})
 		if err == nil {
@@ -282,6 +273,21 @@ func (it *item) read(ctx context.Context, buf []byte) (ev evidence, obj storage.
 	return ev, obj, err
 }
 
+// fetch makes one attempt to read the whole object into buf.
+func (it *item) fetch(ctx context.Context, w *watch, buf []byte) (content, error) {
+	j := it.job
+	c, err := j.plan.Src.Open(ctx, it.obj.Key, storage.OpenOptions{Size: it.obj.Size})
+	if err != nil {
+		return content{}, err
+	}
+	defer c.Body.Close()
+	if c.Size != it.obj.Size {
+		return content{}, &oms.Error{Op: "get object", Key: it.obj.Key, Kind: oms.Changed, Msg: "its size is not the one listed"}
+	}
+	crc, err := j.fill(ctx, w, c.Body, buf)
+	return content{obj: c.Object, crc: crc}, err
+}
+
 // put writes a whole object from its buffer until the destination proves that it holds it. A copy that is wrong in the
 // end is deleted.
 func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outcome, storage.Written) {
@@ -291,7 +297,7 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 	for try := 1; ; try++ {
 		var w storage.Written
 		err := j.retryUntilAway(ctx, dstWrite, &it.tries, func(first context.Context, wt *watch) (err error) {
-			w, err = j.hedged(ctx, first, wt, req.Sums, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
+			w, err = j.hedgedWrite(ctx, first, wt, req.Sums, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
 				req := req
 				req.Body = newWatchedBytes(ev.bytes, wt)
 				return j.plan.Dst.Put(ctx, req)

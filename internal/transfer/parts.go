@@ -236,15 +236,19 @@ func (p *partUnit) move(ctx context.Context) {
 func (u *upload) buffered(ctx context.Context, buf []byte, r *partResult) error {
 	j := u.it.job
 	rng := u.span(r.number)
-	turn := u.inOrder.enter()
-	err := j.retryUntilAway(ctx, srcRead, &u.tries[r.number-1], func(ctx context.Context, w *watch) error {
-		w.expect(rng.Size, nil)
+	fetch := func(ctx context.Context, w *watch, buf []byte) (content, error) {
 		c, err := j.plan.Src.Open(ctx, u.it.obj.Key, storage.OpenOptions{Range: &rng, IfMatch: u.src.ETag, Size: u.row.Size})
 		if err != nil {
-			return err
+			return content{}, err
 		}
 		defer c.Body.Close()
-		r.crc, err = j.fill(ctx, w, c.Body, buf)
+		crc, err := j.fill(ctx, w, c.Body, buf)
+		return content{crc: crc}, err
+	}
+	turn := u.inOrder.enter()
+	err := j.retryUntilAway(ctx, srcRead, &u.tries[r.number-1], func(first context.Context, w *watch) error {
+		got, err := j.hedgedRead(ctx, first, w, buf, fetch)
+		r.crc = got.crc
 		return err
 	})
 	if err != nil {
@@ -271,7 +275,7 @@ func (u *upload) send(ctx context.Context, buf []byte, r *partResult) error {
 		var w storage.Written
 		r.code = oms.FailUpload
 		err := j.retryUntilAway(ctx, dstWrite, &u.tries[r.number-1], func(first context.Context, wt *watch) (err error) {
-			w, err = j.hedged(ctx, first, wt, req.Sums, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
+			w, err = j.hedgedWrite(ctx, first, wt, req.Sums, req.Size, func(ctx context.Context, wt *watch) (storage.Written, error) {
 				req := req
 				req.Body = newWatchedBytes(buf, wt)
 				return u.mp.PutPart(ctx, req)

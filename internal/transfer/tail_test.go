@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -144,7 +145,7 @@ func TestHedgedWrites(t *testing.T) {
 				began := time.Now()
 				var got storage.Written
 				err := j.once(t.Context(), dstWrite, new(tries), func(first context.Context, w *watch) (err error) {
-					got, err = j.hedged(t.Context(), first, w, sums, 1024, func(ctx context.Context, _ *watch) (storage.Written, error) {
+					got, err = j.hedgedWrite(t.Context(), first, w, sums, 1024, func(ctx context.Context, _ *watch) (storage.Written, error) {
 						under.Add(1)
 						defer under.Add(-1)
 						pause, etag, err := tt.first, "first", tt.firstErr
@@ -169,6 +170,80 @@ func TestHedgedWrites(t *testing.T) {
 				}
 				if took := time.Since(began); took != tt.took {
 					t.Errorf("took %v, want %v", took, tt.took)
+				}
+			})
+		})
+	}
+}
+
+// TestHedgedReads: a read that takes too long is made once more, into a buffer of its own when one is free; the bytes of
+// the first that succeeds are in the caller's buffer in the end, and no buffer is left out.
+func TestHedgedReads(t *testing.T) {
+	broken := &oms.Error{Kind: oms.Transient, Msg: "broken"}
+	tests := map[string]struct {
+		first, second time.Duration
+		firstErr      error
+		full          bool // no buffer is free
+		reads         int64
+		by            byte // whose bytes arrive
+		err           error
+		took          time.Duration
+	}{
+		"in time":             {first: 300 * time.Millisecond, reads: 1, by: 1, took: 300 * time.Millisecond},
+		"second wins":         {first: time.Hour, second: 50 * time.Millisecond, reads: 2, by: 2, took: 1050 * time.Millisecond},
+		"first wins":          {first: 1500 * time.Millisecond, second: time.Hour, reads: 2, by: 1, took: 1500 * time.Millisecond},
+		"first breaks":        {first: 1500 * time.Millisecond, firstErr: broken, second: 700 * time.Millisecond, reads: 2, by: 2, took: 1700 * time.Millisecond},
+		"no memory":           {first: 1900 * time.Millisecond, full: true, reads: 1, by: 1, took: 1900 * time.Millisecond},
+		"no memory, too slow": {first: time.Hour, full: true, reads: 1, err: errStraggler, took: 2 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := &Job{queue: newQueue(2, 1<<30), opts: Options{Stall: time.Minute}, res: NewResources(Bounds{})}
+				j.paces[srcRead] = *practised()
+				j.listed.Store(true)
+				if tt.full {
+					all, err := j.res.buffers.get(t.Context(), MaxBuffer)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer j.res.buffers.put(all)
+				}
+				buf := make([]byte, 1024)
+				var reads atomic.Int64
+				began := time.Now()
+				var got content
+				err := j.once(t.Context(), srcRead, new(tries), func(ctx context.Context, w *watch) (err error) {
+					got, err = j.hedgedRead(t.Context(), ctx, w, buf, func(ctx context.Context, _ *watch, buf []byte) (content, error) {
+						n := reads.Add(1)
+						pause, err := tt.first, tt.firstErr
+						if n == 2 {
+							pause, err = tt.second, nil
+						}
+						buf[0] = 0xff // of a read that is cut off
+						if waited := sleep(ctx, pause); waited != nil {
+							return content{}, ctx.Err()
+						}
+						for i := range buf {
+							buf[i] = byte(n)
+						}
+						return content{crc: uint32(n)}, err
+					})
+					return err
+				})
+				if !errors.Is(err, tt.err) || reads.Load() != tt.reads {
+					t.Errorf("got %v after %d reads, want %v after %d", err, reads.Load(), tt.err, tt.reads)
+				}
+				if err == nil && (got.crc != uint32(tt.by) || !bytes.Equal(buf, bytes.Repeat([]byte{tt.by}, len(buf)))) {
+					t.Errorf("got the bytes of read %d with the checksum of read %d, want read %d", buf[0], got.crc, tt.by)
+				}
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+				if !tt.full {
+					if b := j.res.buffers.tryGet(MaxBuffer); b == nil {
+						t.Error("a buffer was not given back")
+					}
 				}
 			})
 		})
