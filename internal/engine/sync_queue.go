@@ -30,6 +30,7 @@ const (
 // their order, no name twice at a time, and stores what became of them in group commits.
 type syncQueue struct {
 	e      *Engine
+	r      *syncRun
 	lease  oms.SyncLease
 	events <-chan struct{} // signalled when events arrive
 
@@ -66,7 +67,7 @@ func newSyncBatch() *syncBatch {
 
 func newSyncQueue(e *Engine, r *syncRun, lease oms.SyncLease) *syncQueue {
 	return &syncQueue{
-		e: e, events: r.events, lease: lease,
+		e: e, r: r, events: r.events, lease: lease,
 		work: make(chan struct{}, 1), hurry: make(chan struct{}, 1), freed: make(chan struct{}, 1), quit: make(chan struct{}),
 		taken: make(map[string]oms.SyncEvent), filling: newSyncBatch(),
 	}
@@ -125,6 +126,7 @@ func (q *syncQueue) read(ctx context.Context) ([]transfer.Named, error) {
 		q.taken[ev.Key], q.cursor = ev, ev.Pos
 		names = append(names, transfer.Named{Key: ev.Key, Again: ev.Again || ev.Pos <= q.lease.Since})
 	}
+	q.r.inFlight.Store(int64(len(q.taken)))
 	return names, nil
 }
 
@@ -315,6 +317,8 @@ func (q *syncQueue) store(ctx context.Context) error {
 	for _, o := range b.commit.Outcomes {
 		delete(q.taken, o.Key)
 	}
+	q.r.inFlight.Store(int64(len(q.taken)))
+	q.e.syncs.counters.applied(&b.commit)
 	close(b.settled)
 	signal(q.freed)
 	return nil

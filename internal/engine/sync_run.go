@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openoms/openoms/internal/oms"
@@ -27,6 +28,8 @@ type syncer struct {
 	e     *Engine
 	wakes chan struct{}
 
+	counters syncCounters
+
 	mu    sync.Mutex
 	runs  map[int64]*syncRun // by number
 	group sync.WaitGroup
@@ -37,6 +40,8 @@ type syncRun struct {
 	task   oms.SyncTask // as it was when the run began
 	cancel context.CancelCauseFunc
 	events chan struct{} // signalled when events arrive
+
+	inFlight atomic.Int64 // names taken up and not settled
 }
 
 func newSyncer(e *Engine) *syncer {
@@ -97,8 +102,9 @@ func (s *syncer) pass(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	generation := make(map[int64]int64, len(tasks))
+	generation, waiting := make(map[int64]int64, len(tasks)), int64(0)
 	for _, t := range tasks {
+		waiting += t.Pending
 		generation[t.Number] = t.Generation
 		if s.runs[t.Number] == nil {
 			s.launch(ctx, t)
@@ -109,6 +115,7 @@ func (s *syncer) pass(ctx context.Context) {
 			r.cancel(errPaused)
 		}
 	}
+	s.counters.waiting.Store(waiting)
 }
 
 // purge forgets old statistics.
@@ -291,7 +298,7 @@ func (s *syncer) uploads(ctx context.Context, t oms.SyncTask, q *syncQueue, b bu
 		return waiting, err
 	}
 	call, cancel := context.WithTimeout(ctx, abortPatience)
-	closed, abortErr := transfer.AbortUploads(call, b.dst, t.Spec.Dst.SavePrefix, orphans)
+	closed, abortErr := transfer.AbortUploads(call, b.dst, t.Spec, orphans)
 	cancel()
 	if abortErr != nil {
 		s.e.log.InfoContext(ctx, "aborting uploads", "sync_task_id", t.ID, "err", abortErr)

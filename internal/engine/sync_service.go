@@ -125,8 +125,12 @@ func (e *Engine) DeleteSync(ctx context.Context, project, id string) error {
 // nil. When too many wait the error is oms.Throttled with OMS.2004.
 func (e *Engine) AddSyncEvents(ctx context.Context, project, id string, keys []string) error {
 	if err := e.store.AddSyncEvents(ctx, project, id, keys, int64(e.opts.Quota.SyncEvents)); err != nil {
+		if oms.CodeOf(err) == "OMS.2004" {
+			e.syncs.counters.refused.Add(int64(len(keys)))
+		}
 		return err
 	}
+	e.syncs.counters.accepted.Add(int64(len(keys)))
 	e.syncs.arrived(id)
 	return nil
 }

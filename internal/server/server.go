@@ -107,7 +107,7 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 	handler := httpapi.New(httpapi.Options{
 		Tasks: s.plane, Syncs: s.plane, Groups: s.plane, Regions: regions, Buckets: newInquiry(s.plane, regions, opts), Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
 		Ready:   s.store.Ready,
-		Metrics: telemetry.Handler(telemetry.NewRegistry(opts.Version, s.stats)),
+		Metrics: s.metrics(opts.Version),
 		Version: opts.Version,
 	})
 	s.http = &http.Server{
@@ -185,6 +185,13 @@ func (s *Server) stats() telemetry.TaskStats {
 	return telemetry.TaskStats{
 		Tasks: tasks, Objects: e.Objects, Bytes: e.Bytes, InFlight: e.InFlight, Commits: e.Commits, CommitErrors: e.CommitErrors,
 	}
+}
+
+// metrics serves all figures of the process.
+func (s *Server) metrics(version string) http.Handler {
+	r := telemetry.NewRegistry(version, s.stats)
+	r.MustRegister(telemetry.NewSyncCollector(func() telemetry.SyncStats { return telemetry.SyncStats(s.plane.SyncStats()) }))
+	return telemetry.Handler(r)
 }
 
 // URL returns scheme://host:port of the API.
