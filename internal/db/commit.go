@@ -34,7 +34,7 @@ func (db *DB) prepare(ctx context.Context) (statements, error) {
 	for _, text := range append([]string{
 		selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
 		upsertUpload, upsertPart, deleteParts, deleteUpload,
-	}, syncStatements()...) {
+	}, append(syncStatements(), objectListStatements()...)...) {
 		full := text
 		if text == selectLease {
 			full += db.dialect.forUpdate
@@ -76,7 +76,12 @@ func (db *DB) Commit(ctx context.Context, c oms.Commit) (lost []int, err error) 
 			}
 			if !held {
 				lost = append(lost, i)
+				continue
 			}
+			b.gather(&c.Checkpoints[i])
+		}
+		if err := b.storeOutcomes(ctx); err != nil {
+			return err
 		}
 		return b.uploads(ctx, c)
 	})
@@ -92,6 +97,8 @@ type batch struct {
 	hot   statements
 	bound statements // those of hot that were used in tx, which closes them
 	now   int64      // milliseconds
+
+	outcomes []*taskOutcomes // of the checkpoints that are stored
 }
 
 // stmt returns a prepared statement bound to the transaction.

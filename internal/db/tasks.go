@@ -26,7 +26,9 @@ const selectTasks = `SELECT t.id, t.project_id, t.name, t.group_id, t.group_type
     CAST(COALESCE(SUM(r.listed_bytes), 0) AS BIGINT), CAST(COALESCE(SUM(r.migrated_bytes), 0) AS BIGINT),
     CAST(COALESCE(SUM(r.failed_bytes), 0) AS BIGINT), CAST(COALESCE(SUM(r.skipped_bytes), 0) AS BIGINT),
     CAST(COALESCE(SUM(r.moved_bytes), 0) AS BIGINT),
-    (SELECT n.code FROM notices n WHERE n.task_id = t.id AND n.group_id = '' AND n.generation = t.generation)
+    (SELECT n.code FROM notices n WHERE n.task_id = t.id AND n.group_id = '' AND n.generation = t.generation),
+    COALESCE((SELECT l.code FROM object_lists l WHERE l.task_id = t.id AND l.kind = 'success'), ''),
+    COALESCE((SELECT l.code FROM object_lists l WHERE l.task_id = t.id AND l.kind = 'skip'), '')
 FROM tasks t LEFT JOIN ranges r ON r.task_id = t.id `
 
 // groupTasks ends every query that begins with selectTasks.
@@ -246,7 +248,8 @@ func (db *DB) changeTask(ctx context.Context, tx *sql.Tx, project string, id int
 	}
 	if c.Fresh {
 		// Uploads stay: the engine aborts them at the destination first.
-		if err := execAll(ctx, tx, id, "DELETE FROM ranges WHERE task_id = $1", "DELETE FROM failures WHERE task_id = $1"); err != nil {
+		gone := append(forgetObjectLists(), "DELETE FROM ranges WHERE task_id = $1", "DELETE FROM failures WHERE task_id = $1")
+		if err := execAll(ctx, tx, id, gone...); err != nil {
 			return oms.Task{}, false, err
 		}
 	}
@@ -294,6 +297,9 @@ func (db *DB) DeleteTask(ctx context.Context, project string, id int64, check fu
 			return err
 		}
 		if err := forgetNotices(ctx, tx, oms.NoticeRef{TaskID: id}); err != nil {
+			return err
+		}
+		if err := execAll(ctx, tx, id, forgetObjectLists()...); err != nil {
 			return err
 		}
 		return execAll(ctx, tx, id, "DELETE FROM upload_parts WHERE task_id = $1", "DELETE FROM uploads WHERE task_id = $1",
@@ -414,7 +420,7 @@ func scanTask(s scanner) (oms.Task, error) {
 		&t.FailedOnly, &t.Planned, &code, &message, &t.QueryOver, &result, &t.FailedList.Key, &t.FailedList.Code,
 		&epoch, &created, &updated, &queued, &startedAt, &t.RunFor, &t.Found, &t.FoundBytes, &shown,
 		&c.Listed, &c.Migrated, &c.Failed, &c.Skipped, &c.ListedBytes, &c.MigratedBytes, &c.FailedBytes, &c.SkippedBytes, &c.MovedBytes,
-		&notice)
+		&notice, &t.SuccessListCode, &t.SkipListCode)
 	if err != nil {
 		return oms.Task{}, err
 	}

@@ -99,9 +99,7 @@ type Task struct {
 	// sent, else why the latest attempt failed. Filled by the store.
 	NoticeCode *string
 
-	// Uncarried counts objects whose metadata was not carried whole, and SuccessListCode and SkipListCode say why a list
-	// is incomplete or was not written, "" when it was. Filled by the store.
-	Uncarried                     UncarriedCounts
+	// SuccessListCode and SkipListCode say why a list is incomplete or was not written, "" when it was. Filled by the store.
 	SuccessListCode, SkipListCode string
 
 	// Epoch is the destination's clock when the first run over the whole space began, whole seconds: on resume an
