@@ -41,6 +41,7 @@ type suite struct {
 	md5Enforced bool
 	metadata    bool
 	truncates   bool
+	expiring    bool
 	refused     func(key string) bool
 	mangled     func(key string) bool
 }
@@ -73,6 +74,10 @@ func WrongKeys(open Open) Ability { return func(s *suite) { s.wrongKeys = open }
 
 // KeepsTruncated says that the server keeps what it got of a body that broke off, unless a checksum came with it.
 func KeepsTruncated(s *suite) { s.truncates = true }
+
+// UploadsExpire says that the server forgets uploads by itself: they can be neither listed nor dropped, and it takes parts
+// of uploads that have ended.
+func UploadsExpire(s *suite) { s.expiring = true }
 
 // Refuses tells the keys of KeyCorpus that the server does not take: writing them must fail.
 func Refuses(match func(key string) bool) Ability { return func(s *suite) { s.refused = match } }

@@ -1,0 +1,60 @@
+package azblob_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/openoms/openoms/internal/http1"
+	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+	"github.com/openoms/openoms/internal/storage/azblob"
+	"github.com/openoms/openoms/internal/storage/storagetest"
+	"github.com/openoms/openoms/internal/storage/storagetest/azurite"
+)
+
+func newOpener(tb testing.TB) *azblob.Opener {
+	tb.Helper()
+	client := http1.New(http1.Options{Dial: new(net.Dialer).DialContext, HeaderTimeout: 30 * time.Second})
+	tb.Cleanup(client.CloseIdleConnections)
+	return azblob.NewOpener(nil, azblob.Options{Client: client})
+}
+
+func open(tb testing.TB, o *azblob.Opener, b storage.Bucket) *azblob.Container {
+	tb.Helper()
+	r, err := o.Open(tb.Context(), b)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c, ok := r.(*azblob.Container)
+	if !ok {
+		tb.Fatalf("got a %T", r)
+	}
+	return c
+}
+
+// TestAzurite runs the suite against the vendor's emulator.
+func TestAzurite(t *testing.T) {
+	srv := azurite.Start(t)
+	o := newOpener(t)
+	storagetest.Run(t, func(t *testing.T) storage.Writer { return open(t, o, srv.Bucket(srv.MakeContainer(t))) },
+		storagetest.Multipart, storagetest.UploadsExpire, storagetest.BucketList, storagetest.Metadata, storagetest.MD5Enforced,
+		storagetest.Refuses(refused),
+		storagetest.MissingBucket(func(t *testing.T) storage.Writer { return open(t, o, srv.Bucket("no-such-container")) }),
+		storagetest.WrongKeys(func(t *testing.T) storage.Writer {
+			b := srv.Bucket(srv.MakeContainer(t))
+			b.Credentials.SecretKey = oms.NewSecret("YW5vdGhlciBzZWNyZXQ=")
+			return open(t, o, b)
+		}),
+	)
+}
+
+// refused tells the keys that no blob can have.
+func refused(key string) bool {
+	return !utf8.ValidString(key) || strings.HasSuffix(key, ".") || strings.Contains(key, "./") || strings.ContainsFunc(key, func(r rune) bool {
+		return unicode.IsControl(r) || r == '\\' || r == '\uffff'
+	})
+}
