@@ -11,7 +11,7 @@ func BenchmarkTicket(b *testing.B) {
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
-		t, err := flow.Acquire(ctx)
+		t, err := flow.Acquire(ctx, "")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -44,6 +44,7 @@ type control struct {
 
 	climb climber
 	pace  pacer
+	hot   hotspots
 
 	inflight   int
 	waiting    int
@@ -103,6 +104,7 @@ func (c *control) advance(now time.Duration) {
 		return
 	}
 	if now >= c.pace.due() {
+		c.pace.spare(c.hot.judge(now))
 		c.pace.tick(now)
 	}
 	switch {
@@ -249,12 +251,14 @@ func (c *control) dispatch(now time.Duration) *waiter {
 	return w
 }
 
-// release ends a request of the flow that was sent at the instant.
-func (c *control) release(now time.Duration, s *share, sent time.Duration, o Outcome) {
+// release ends a request of the flow for the key that was sent at the instant.
+func (c *control) release(now time.Duration, s *share, sent time.Duration, key string, o Outcome) {
 	c.account(now)
 	took := now - sent
 	c.settleUp(s, took.Seconds())
-	c.pace.ended(o, sent, now)
+	if !c.hot.ended(key, o, sent, now) {
+		c.pace.ended(o, sent, now)
+	}
 	switch o.verdict {
 	case ok:
 		c.oks++

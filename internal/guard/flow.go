@@ -71,23 +71,33 @@ type Flow struct {
 	lane   *lane
 	share  share // guarded by the lane
 	closed bool  // likewise
+	held   atomic.Int64
 }
 
 // Ticket is the right to make one request. The zero value is one that nobody counts. It must not be copied.
 type Ticket struct {
 	flow *Flow
+	key  string
 	sent time.Duration
 	done atomic.Bool
 }
 
-// Acquire waits for the flow's turn to send a request, and returns the right to. The caller ends it with Done or
-// Cancel. The error is the cause of ctx, or oms.Conflict after Close.
-func (f *Flow) Acquire(ctx context.Context) (Ticket, error) {
+// Acquire waits for the flow's turn to send a request for the object, and returns the right to. The key may be empty
+// where a request is for none, or its object is of no account. The caller ends it with Done or Cancel. The error is the
+// cause of ctx, or oms.Conflict after Close.
+func (f *Flow) Acquire(ctx context.Context, key string) (Ticket, error) {
 	if f == nil {
 		return Ticket{}, context.Cause(ctx)
 	}
 	l := f.lane
 	l.mu.Lock()
+	if len(l.ctl.hot.parts) > 0 {
+		l.mu.Unlock()
+		if err := f.awaitTurn(ctx, key); err != nil {
+			return Ticket{}, err
+		}
+		l.mu.Lock()
+	}
 	now := l.now()
 	switch {
 	case f.closed:
@@ -98,7 +108,7 @@ func (f *Flow) Acquire(ctx context.Context) (Ticket, error) {
 		return Ticket{}, context.Cause(ctx)
 	case l.ctl.tryAcquire(now, &f.share):
 		l.mu.Unlock()
-		return Ticket{flow: f, sent: now}, nil
+		return Ticket{flow: f, key: key, sent: now}, nil
 	}
 	w := l.newWaiter()
 	l.ctl.enqueue(&f.share, w)
@@ -108,11 +118,11 @@ func (f *Flow) Acquire(ctx context.Context) (Ticket, error) {
 	case <-w.ready:
 	case <-ctx.Done():
 	}
-	return f.granted(ctx, w)
+	return f.granted(ctx, key, w)
 }
 
 // granted takes the ticket that w waited for, or gives it back when the caller does not want it any more.
-func (f *Flow) granted(ctx context.Context, w *waiter) (Ticket, error) {
+func (f *Flow) granted(ctx context.Context, key string, w *waiter) (Ticket, error) {
 	l := f.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,7 +144,38 @@ func (f *Flow) granted(ctx context.Context, w *waiter) (Ticket, error) {
 	if err != nil {
 		return Ticket{}, err
 	}
-	return Ticket{flow: f, sent: sent}, nil
+	return Ticket{flow: f, key: key, sent: sent}, nil
+}
+
+// awaitTurn waits for the turn of the part of the bucket that the key lies in.
+func (f *Flow) awaitTurn(ctx context.Context, key string) error {
+	for {
+		f.lane.mu.Lock()
+		wait, turn := f.lane.ctl.hot.turn(key, f.lane.now())
+		f.lane.mu.Unlock()
+		if wait > 0 {
+			f.held.Add(1)
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+			timer.Stop()
+			f.held.Add(-1)
+		}
+		if err := context.Cause(ctx); turn || err != nil {
+			return err
+		}
+	}
+}
+
+// Held returns how many callers of Acquire wait for a part of the bucket that the store refuses, while there may be room
+// for others; 0 for a nil *Flow.
+func (f *Flow) Held() int {
+	if f == nil {
+		return 0
+	}
+	return int(f.held.Load())
 }
 
 func errClosed() error {
@@ -200,7 +241,7 @@ func (t *Ticket) Done(o Outcome) {
 	l := t.flow.lane
 	l.mu.Lock()
 	now := l.now()
-	l.ctl.release(now, &t.flow.share, t.sent, o)
+	l.ctl.release(now, &t.flow.share, t.sent, t.key, o)
 	if l.ctl.waiting > 0 {
 		l.serve(now)
 	}

@@ -16,7 +16,7 @@ var testKey = Key{Endpoint: "https://store.example", Bucket: "b", Class: Read}
 
 func acquire(t *testing.T, f *Flow) *Ticket {
 	t.Helper()
-	ticket, err := f.Acquire(t.Context())
+	ticket, err := f.Acquire(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestSlots(t *testing.T) {
 		var waiting sync.WaitGroup
 		for i := range 3 {
 			waiting.Go(func() {
-				ticket, err := f.Acquire(t.Context())
+				ticket, err := f.Acquire(t.Context(), "")
 				if err != nil {
 					t.Error(err)
 				}
@@ -77,7 +77,7 @@ func TestAcquireCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		failed := make(chan error)
 		go func() {
-			_, err := f.Acquire(ctx)
+			_, err := f.Acquire(ctx, "")
 			failed <- err
 		}()
 		synctest.Wait()
@@ -85,7 +85,7 @@ func TestAcquireCancelled(t *testing.T) {
 		if err := <-failed; !errors.Is(err, cause) {
 			t.Errorf("got %v, want %v", err, cause)
 		}
-		if _, err := f.Acquire(ctx); !errors.Is(err, cause) {
+		if _, err := f.Acquire(ctx, ""); !errors.Is(err, cause) {
 			t.Errorf("got %v, want %v", err, cause)
 		}
 		if s := g.Snapshot()[0]; s.Waiting != 0 || s.InFlight != 2 {
@@ -95,7 +95,7 @@ func TestAcquireCancelled(t *testing.T) {
 		b.Done(Failed())
 		f.Close()
 		f.Close()
-		if _, err := f.Acquire(t.Context()); oms.KindOf(err) != oms.Conflict {
+		if _, err := f.Acquire(t.Context(), ""); oms.KindOf(err) != oms.Conflict {
 			t.Errorf("got %v, want oms.Conflict", err)
 		}
 		if s := g.Snapshot()[0]; s.Flows != 0 || s.Failed != 1 {
@@ -117,7 +117,7 @@ func TestGrantedAndCancelled(t *testing.T) {
 	first.Done(OK())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := f.granted(ctx, w); !errors.Is(err, context.Canceled) {
+	if _, err := f.granted(ctx, "", w); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if s := g.Snapshot()[0]; s.InFlight != 1 || s.Waiting != 0 || s.Sent != 2 {
@@ -132,7 +132,7 @@ func TestNoGuard(t *testing.T) {
 	var g *Guard
 	f := g.Open(testKey, 1)
 	f.SetWeight(2)
-	ticket, err := f.Acquire(t.Context())
+	ticket, err := f.Acquire(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func crowd(ctx context.Context, t *testing.T, all *sync.WaitGroup, f *Flow, call
 	for range callers {
 		all.Go(func() {
 			for {
-				ticket, err := f.Acquire(ctx)
+				ticket, err := f.Acquire(ctx, "")
 				if err != nil {
 					return
 				}
@@ -237,7 +237,7 @@ func TestRetryAfter(t *testing.T) {
 		before := g.Snapshot()[0].Sent
 		ctx, cancel := context.WithTimeout(t.Context(), 19*time.Second)
 		defer cancel()
-		if ticket, err := f.Acquire(ctx); err == nil {
+		if ticket, err := f.Acquire(ctx, ""); err == nil {
 			ticket.Done(OK())
 			t.Errorf("a request %v after the store asked for 20 s", time.Since(begin))
 		}
@@ -263,7 +263,7 @@ func TestCrowd(t *testing.T) {
 			defer f.Close()
 			for range 200 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(200))*time.Microsecond)
-				ticket, err := f.Acquire(ctx)
+				ticket, err := f.Acquire(ctx, "")
 				if err == nil {
 					switch rng.IntN(5) {
 					case 0:

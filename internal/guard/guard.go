@@ -257,6 +257,7 @@ type Status struct {
 	Sent    int64
 	Refused int64
 	Failed  int64
+	Parts   []Part // parts of the bucket with a rate of their own
 }
 
 // Snapshot returns all lanes in order of their keys.
@@ -282,6 +283,7 @@ func (l *lane) status() Status {
 		Key: l.key, Mode: c.climb.mode.String(), Slots: c.climb.slots, Rate: c.rate(), InFlight: c.inflight, Waiting: c.waiting,
 		Flows: l.flows, Goodput: c.seen.goodput, Requests: c.seen.rate, RTT: seconds(c.climb.rtt),
 		Sent: c.seen.requests, Refused: c.seen.refused, Failed: c.seen.failed,
+		Parts: c.hot.list(),
 	}
 	if c.pace.limited() && c.climb.mode == holding {
 		s.Mode = "pacing"

@@ -93,7 +93,7 @@ func load(b *testing.B, url string, flow *Flow, client *http.Client, callers int
 	for range callers {
 		all.Go(func() {
 			for {
-				ticket, err := flow.Acquire(ctx)
+				ticket, err := flow.Acquire(ctx, "")
 				if err != nil {
 					return
 				}

@@ -146,6 +146,9 @@ func (p *pacer) ended(o Outcome, sent, now time.Duration) {
 	}
 }
 
+// spare forgets n refusals of this tick: they are due to something else than the rate.
+func (p *pacer) spare(n int64) { p.refusals -= min(n, p.refusals) }
+
 // tick looks at what happened since the last one, when it was due.
 func (p *pacer) tick(now time.Duration) {
 	span := (now - p.from).Seconds()

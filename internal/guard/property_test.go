@@ -112,7 +112,14 @@ func (p *play) take(which int) ticketOf {
 func (p *play) release(which int, o Outcome) {
 	if len(p.tickets) > 0 {
 		ticket := p.take(which)
-		p.ctl.release(p.now, p.shares[ticket.share], ticket.sent, o)
+		key := [...]string{"", "a/b/c", "a/b/d/e", "x/y/z", "x/"}[which%5]
+		p.ctl.release(p.now, p.shares[ticket.share], ticket.sent, key, o)
+		if wait, turn := p.ctl.hot.turn(key, p.now); wait < 0 || wait > turnsAhead || !turn && wait == 0 {
+			p.t.Fatalf("a turn after %v, %v", wait, turn)
+		}
+		if len(p.ctl.hot.parts) > mostParts || len(p.ctl.hot.suspects) > mostSuspects {
+			p.t.Fatalf("%d parts, %d suspects", len(p.ctl.hot.parts), len(p.ctl.hot.suspects))
+		}
 	}
 }
 

@@ -164,7 +164,7 @@ func TestHeld(t *testing.T) {
 			c.after(2, func() {
 				c.ctl.held.Add(int64(1900 * time.Millisecond))
 				c.moved += mib
-				c.ctl.release(c.advance(), s, sent, OK())
+				c.ctl.release(c.advance(), s, sent, "", OK())
 				c.serve()
 				work()
 			})

@@ -100,6 +100,7 @@ type profile struct {
 	limit   func(t float64) float64    // requests per second; nil: no limit
 	burst   float64                    // seconds of the limit that may come at once; 0 means .1
 	conns   int                        // connections above which it refuses; 0: no limit
+	part    float64                    // requests per second and part of the bucket; 0: no limit
 	broken  float64                    // share of requests that fail
 	noise   float64                    // share of requests that are refused whatever the rate
 	steps   []float64                  // instants at which total changes
@@ -111,10 +112,11 @@ type endpoint struct {
 	profile
 	tokens    float64
 	tokensAt  float64
-	n         int     // connections
-	service   float64 // bytes that a transfer running from the start would have moved
-	rate      float64 // of service
-	at        float64 // of service
+	parts     map[string]*[2]float64 // tokens of a part, and when they were counted
+	n         int                    // connections
+	service   float64                // bytes that a transfer running from the start would have moved
+	rate      float64                // of service
+	at        float64                // of service
 	transfers queue[transfer]
 	clients   []*client
 	version   int // of the scheduled completion
@@ -196,9 +198,9 @@ func (e *endpoint) complete() {
 }
 
 // send runs a request and tells how it ended.
-func (e *endpoint) send(from *client, done func(Outcome)) {
+func (e *endpoint) send(from *client, key string, done func(Outcome)) {
 	latency := e.latency * (.8 + .4*e.rng.Float64())
-	if e.refuses() || e.noise > 0 && e.rng.Float64() < e.noise {
+	if e.refuses() || e.partRefuses(partOf(key)) || e.noise > 0 && e.rng.Float64() < e.noise {
 		e.after(latency/2, func() { done(Refused(0)) })
 		return
 	}
@@ -246,6 +248,28 @@ func (e *endpoint) refuses() bool {
 	return false
 }
 
+// partRefuses spends a token of the part's limit.
+func (e *endpoint) partRefuses(part string) bool {
+	if e.part == 0 || part == "" {
+		return false
+	}
+	if e.parts == nil {
+		e.parts = map[string]*[2]float64{}
+	}
+	t := e.parts[part]
+	if t == nil {
+		t = &[2]float64{e.burst * e.part, e.now}
+		e.parts[part] = t
+	}
+	t[0] = min(t[0]+(e.now-t[1])*e.part, max(1, e.burst*e.part))
+	t[1] = e.now
+	if t[0] < 1 {
+		return true
+	}
+	t[0]--
+	return false
+}
+
 // client is a process with one lane to an endpoint.
 type client struct {
 	*world
@@ -256,6 +280,7 @@ type client struct {
 	asked     map[*waiter]func()
 	wakes     float64 // instant of the next scheduled wake-up
 
+	held                    int // wait for the turn of a part of the bucket
 	oks, refusals, failures int64
 	slotTime                float64 // integral of slots
 	slotAt                  float64
@@ -317,14 +342,32 @@ func (c *client) serve() {
 }
 
 // request sends one request for the share, again while it is refused or fails, and calls done at the end.
-func (c *client) request(s *share, done func()) { c.attempt(s, 1, done) }
+func (c *client) request(s *share, done func()) { c.requestKey(s, "", done) }
 
-func (c *client) attempt(s *share, try int, done func()) {
+func (c *client) requestKey(s *share, key string, done func()) { c.attempt(s, key, 1, done) }
+
+func (c *client) attempt(s *share, key string, try int, done func()) {
+	if wait, turn := c.ctl.hot.turn(key, c.virtual()); wait > 0 {
+		c.held++
+		c.after(wait.Seconds(), func() {
+			c.held--
+			if turn {
+				c.send(s, key, try, done)
+			} else {
+				c.attempt(s, key, try, done)
+			}
+		})
+		return
+	}
+	c.send(s, key, try, done)
+}
+
+func (c *client) send(s *share, key string, try int, done func()) {
 	c.acquire(s, func() {
 		sent := c.virtual()
-		c.to.send(c, func(o Outcome) {
+		c.to.send(c, key, func(o Outcome) {
 			now := c.advance()
-			c.ctl.release(now, s, sent, o)
+			c.ctl.release(now, s, sent, key, o)
 			switch o.verdict {
 			case ok, neutral:
 				c.oks++
@@ -336,8 +379,11 @@ func (c *client) attempt(s *share, try int, done func()) {
 			case broken:
 				c.failures++
 			}
-			pause := .05 + c.rng.Float64()*(.1*math.Pow(2, float64(min(try, 6)))-.05)
-			c.after(pause, func() { c.attempt(s, try+1, done) })
+			pause := .01 + .04*c.rng.Float64() // as package transfer does
+			if try > 1 {
+				pause = .05 + c.rng.Float64()*(.1*math.Pow(2, float64(min(try-2, 6)))-.05)
+			}
+			c.after(pause, func() { c.attempt(s, key, try+1, done) })
 			c.serve()
 		})
 	})

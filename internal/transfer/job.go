@@ -316,13 +316,13 @@ func (j *Job) work(ctx context.Context, workers *errgroup.Group) {
 }
 
 // usefulWorkers returns how many workers can have a request in flight, some that are between two, and one for each that
-// rests before it repeats an attempt.
+// rests before it repeats an attempt, or waits for a part of a bucket that the store refuses.
 func (j *Job) usefulWorkers() int {
 	slots := j.flows[srcRead].Slots() + j.flows[dstWrite].Slots()
 	if slots == 0 {
 		return j.opts.Workers
 	}
-	return slots + slots/4 + int(j.resting.Load())
+	return slots + slots/4 + int(j.resting.Load()) + j.flows[srcRead].Held() + j.flows[dstWrite].Held()
 }
 
 func (j *Job) runUnit(ctx context.Context, u unit) {

@@ -71,6 +71,7 @@ func (it *item) guarded(ctx context.Context) (o outcome, requeued bool) {
 
 // process decides where the listing could not, and copies.
 func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
+	it.tries.key = it.obj.Key
 	if it.stat || it.look || it.crc64 {
 		action, o := it.inspect(ctx)
 		if o.err != nil || action != Copy {

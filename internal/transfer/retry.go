@@ -61,6 +61,7 @@ func (j *Job) retry(ctx context.Context, to target, f func(context.Context, *wat
 
 // tries is what became of the requests of one piece of work so far.
 type tries struct {
+	key    string // of the source object that the requests are for; "" where it is of no account
 	failed int  // those while the store is away do not count
 	killed bool // one was cut off because it took too long beside others: no other is
 }
@@ -144,7 +145,7 @@ func (j *Job) withBuffer(ctx context.Context, n int64, f func(buf []byte) error)
 
 // once runs f, one attempt of a request, when its turn has come, under a watch.
 func (j *Job) once(ctx context.Context, to target, t *tries, f func(context.Context, *watch) error) error {
-	ticket, err := j.flows[to].Acquire(ctx)
+	ticket, err := j.flows[to].Acquire(ctx, t.key)
 	if err != nil {
 		return err
 	}
