@@ -63,6 +63,9 @@ func scanAccessKey(s scanner) (k oms.AccessKey, err error) {
 	if err := s.Scan(&k.AK, &k.SealedSK, &k.UserID, &k.ProjectID, &k.Role, &k.Status, &created, &revoked); err != nil {
 		return oms.AccessKey{}, err
 	}
+	if len(k.SealedSK) == 0 {
+		k.SealedSK = nil // drivers differ
+	}
 	k.CreatedAt, k.RevokedAt = instant(created), instant(revoked)
 	return k, nil
 }

@@ -42,27 +42,24 @@ func (r auditRow) sum(before []byte) []byte {
 // AppendAudit adds an entry at the end of the audit log (rule S12). Its texts are capped and cleaned.
 func (db *DB) AppendAudit(ctx context.Context, e oms.AuditEntry) error {
 	return db.grouped(ctx, "append to audit log", func(ctx context.Context, tx *sql.Tx) error {
-		last, err := sequence(ctx, tx, "audit")
+		seq, err := advance(ctx, tx, "audit", 1)
 		if err != nil {
 			return err
 		}
 		var before []byte
-		if last > 0 {
-			if err := tx.QueryRowContext(ctx, "SELECT hash FROM audit WHERE seq = $1", last).Scan(&before); err != nil {
+		if seq > 1 {
+			if err := tx.QueryRowContext(ctx, "SELECT hash FROM audit WHERE seq = $1", seq-1).Scan(&before); err != nil {
 				return err
 			}
 		}
-		r := auditRow{seq: last + 1, at: micros(db.now()), entry: oms.AuditEntry{
+		r := auditRow{seq: seq, at: micros(db.now()), entry: oms.AuditEntry{
 			Project: oms.Clean(e.Project), Actor: oms.Clean(e.Actor), Action: oms.Clean(e.Action),
 			Object: oms.Clean(e.Object), Remote: oms.Clean(e.Remote), Result: oms.Clean(e.Result),
 		}}
 		_, err = tx.ExecContext(ctx, `INSERT INTO audit (seq, at, project, actor, action, object, remote, result, hash)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 			r.seq, r.at, r.entry.Project, r.entry.Actor, r.entry.Action, r.entry.Object, r.entry.Remote, r.entry.Result, r.sum(before))
-		if err != nil {
-			return err
-		}
-		return setSequence(ctx, tx, "audit", r.seq)
+		return err
 	})
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/openoms/openoms/internal/oms"
 )
 
 const (
+	shareTask = "SELECT id FROM tasks WHERE id = $1"
 	// selectLease finds the range only while the lease, its token and the task's run are still those.
 	selectLease = `SELECT r.cur_key, r.end_key FROM ranges r JOIN tasks t ON t.id = r.task_id
 WHERE r.task_id = $1 AND r.seq = $2 AND r.owner = $3 AND r.token = $4 AND r.done = FALSE AND t.generation = $5`
@@ -32,12 +34,15 @@ type statements map[string]*sql.Stmt
 func (db *DB) prepare(ctx context.Context) (statements, error) {
 	s := make(statements)
 	for _, text := range append([]string{
-		selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
+		shareTask, selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
 		upsertUpload, upsertPart, deleteParts, deleteUpload,
 	}, append(syncStatements(), objectListStatements()...)...) {
 		full := text
-		if text == selectLease {
-			full += db.dialect.forUpdate
+		switch text {
+		case selectLease:
+			full += db.dialect.ofRange
+		case shareTask:
+			full += db.dialect.forShare
 		}
 		stmt, err := db.writer.PrepareContext(ctx, full) //nolint:sqlclosecheck // close does
 		if err != nil {
@@ -68,7 +73,11 @@ func (s statements) close() error {
 // same commit again is refused or lost where it did.
 func (db *DB) Commit(ctx context.Context, c oms.Commit) (lost []int, err error) {
 	err = db.write(ctx, "commit", func(tx *sql.Tx) error {
+		lost = nil
 		b := batch{tx: tx, hot: db.hot, bound: make(statements, len(db.hot)), now: db.clock().UnixMilli()}
+		if err := db.shareTasks(ctx, &b, c); err != nil {
+			return err
+		}
 		for i, p := range c.Checkpoints {
 			held, err := b.checkpoint(ctx, p)
 			if err != nil {
@@ -89,6 +98,25 @@ func (db *DB) Commit(ctx context.Context, c oms.Commit) (lost []int, err error) 
 		return nil, err
 	}
 	return lost, nil
+}
+
+// shareTasks keeps the tasks of the commit from changing until it is stored, where others write at the same time: the
+// generation that a checkpoint is checked against must not grow meanwhile. Other commits are not held up.
+func (db *DB) shareTasks(ctx context.Context, b *batch, c oms.Commit) error {
+	if db.dialect.forShare == "" {
+		return nil
+	}
+	ids := make([]int64, 0, 8)
+	for _, p := range c.Checkpoints {
+		ids = append(ids, p.TaskID)
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) { // in one order, so that commits and changes never wait for one another in a circle
+		if err := b.exec(ctx, shareTask, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // batch is a group commit under way.

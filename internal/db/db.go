@@ -23,7 +23,8 @@ const readers = 4
 
 // Options say where the database is.
 type Options struct {
-	DataDir string           // required; created with mode 0700
+	DataDir string           // required for the embedded database; created with mode 0700
+	URL     string           // of a PostgreSQL database, see ParseURL; "" is the embedded one in DataDir
 	Logger  *slog.Logger     // nil discards
 	Clock   func() time.Time // nil means time.Now; the only source of stored instants and lease ages
 }
@@ -33,6 +34,7 @@ type Options struct {
 type DB struct {
 	writer, reader *sql.DB
 	dialect        dialect
+	place          string // file or URL; never shown, as it may hold a password
 	log            *slog.Logger
 	clock          func() time.Time
 	hot            statements
@@ -45,26 +47,34 @@ type DB struct {
 // Open opens the database in the data directory, creates it if there is none and brings its schema up to date. It
 // refuses a database of a newer version and one whose safety settings do not take effect. The caller closes it.
 func Open(ctx context.Context, opts Options) (*DB, error) {
-	return open(ctx, opts, sqlite(), migrationFiles())
+	d := sqlite()
+	if opts.URL != "" {
+		d = postgres()
+	}
+	return open(ctx, opts, d, migrationFiles())
 }
 
 func open(ctx context.Context, opts Options, d dialect, files fs.FS) (*DB, error) {
-	if opts.DataDir == "" {
-		return nil, oms.Errorf(oms.Invalid, "", "open database: no data directory")
-	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
-	path, err := prepareFile(opts.DataDir)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+	db := &DB{dialect: d, log: opts.Logger, clock: opts.Clock, place: opts.URL}
+	name := "on PostgreSQL"
+	if opts.URL == "" {
+		if opts.DataDir == "" {
+			return nil, oms.Errorf(oms.Invalid, "", "open database: no data directory")
+		}
+		path, err := prepareFile(opts.DataDir)
+		if err != nil {
+			return nil, fmt.Errorf("open database: %w", err)
+		}
+		db.place, name = path, path
 	}
-	db := &DB{dialect: d, log: opts.Logger, clock: opts.Clock}
-	if err := db.connect(ctx, path, files); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), db.Close())
+	if err := db.connect(ctx, files); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", name, err), db.Close())
 	}
 	return db, nil
 }
@@ -96,17 +106,18 @@ func prepareFile(dataDir string) (string, error) {
 	return path, f.Close()
 }
 
-func (db *DB) connect(ctx context.Context, path string, files fs.FS) error {
-	writer, err := db.dialect.connector(path, writing)
+func (db *DB) connect(ctx context.Context, files fs.FS) error {
+	writer, err := db.dialect.connector(db.place, writing)
 	if err != nil {
 		return err
 	}
-	reader, err := db.dialect.connector(path, reading)
+	reader, err := db.dialect.connector(db.place, reading)
 	if err != nil {
 		return err
 	}
 	db.writer = sql.OpenDB(writer)
-	db.writer.SetMaxOpenConns(1)
+	db.writer.SetMaxOpenConns(db.dialect.writers)
+	db.writer.SetMaxIdleConns(db.dialect.writers)
 	if err := db.writer.PingContext(ctx); err != nil {
 		return wrap(ctx, "connect", err)
 	}
@@ -159,22 +170,73 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// write runs fn in a transaction that holds the write lock from its beginning, and commits unless fn fails.
+// write runs fn in a transaction and commits unless fn fails. SQLite holds the write lock from its beginning; elsewhere
+// others write at the same time, fn locks the rows that it decides on, and is called again when the database asks for
+// that or the connection was lost before the commit.
 func (db *DB) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
-	tx, err := db.writer.BeginTx(ctx, nil)
+	pause := againPause
+	for attempt := 1; ; attempt++ {
+		err := db.writeOnce(ctx, fn)
+		if err == nil || attempt == againLimit || !again(err, attempt) {
+			return wrap(ctx, op, err)
+		}
+		if rest(ctx, pause) != nil {
+			return wrap(ctx, op, err)
+		}
+		pause *= 2
+	}
+}
+
+// A transaction is tried so often, with pauses that begin with againPause and double.
+const (
+	againLimit = 8
+	againPause = 5 * time.Millisecond
+)
+
+// rest waits, or returns why ctx ended.
+func rest(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// writeOnce is one attempt. An error of a commit whose outcome was unknown is resolved by asking the database (rule
+// P7): a commit that took place after all is none.
+func (db *DB) writeOnce(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	conn, err := db.writer.Conn(ctx)
 	if err != nil {
-		return wrap(ctx, op, err)
+		return err
+	}
+	defer func() { _ = conn.Close() }() // it goes back to the pool
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return refuse(conn, err)
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after Commit
 	if err := fn(tx); err != nil {
-		return wrap(ctx, op, err)
+		return refuse(conn, err)
 	}
-	return wrap(ctx, op, tx.Commit())
+	var ticket sql.NullString
+	if db.dialect.ticket != "" {
+		if err := tx.QueryRowContext(ctx, db.dialect.ticket).Scan(&ticket); err != nil {
+			return refuse(conn, err)
+		}
+	}
+	err = tx.Commit()
+	if err == nil || !ticket.Valid {
+		return err
+	}
+	return db.resolve(ctx, ticket.String, err)
 }
 
 // read runs fn on one consistent state of the database.
 func (db *DB) read(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
-	tx, err := db.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := db.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: db.dialect.snapshot})
 	if err != nil {
 		return wrap(ctx, op, err)
 	}

@@ -20,14 +20,35 @@ import (
 	"github.com/openoms/openoms/internal/oms"
 )
 
-// This file is the only one that knows which database it is.
+// This file and dialect_postgres.go are the only ones that know which database it is. What is here is SQLite.
 
-// dialect is what is special about SQLite.
+// dialect is what is special about a kind of database.
 type dialect struct {
-	minVersion string   // of the library (reliability.md, section 2)
+	minVersion string   // of the library (reliability.md, section 2); SQLite only
 	settings   []pragma // of every connection, in order
+	writers    int      // connections that write
 	// Row locks that a statement needs where writers are not alone; SQLite's are.
-	forUpdate, skipLocked string
+	forUpdate, forShare, skipLocked string
+	ofRange                         string // forUpdate on the ranges alone of a join with ranges r
+	// clock is the database's clock in microseconds since 1970, which leases of several processes need; "" is the clock of
+	// the process.
+	clock string
+	// snapshot is the isolation of a transaction that reads one state.
+	snapshot sql.IsolationLevel
+	// lockSchema makes migrations of several processes take turns; "" where a writer is alone.
+	lockSchema string
+	// hasSchema tells whether there is a schema_migrations table, without the right to make one; "" where everybody has it.
+	hasSchema string
+	// types translates a migration.
+	types func(text string) string
+	// ticket reads what tells later whether a transaction was committed, NULL if it changed nothing; "" where a commit
+	// that fails is known to have failed.
+	ticket string
+
+	connect   func(d dialect, place string, a access) (driver.Connector, error)
+	integrity func(ctx context.Context, q querier) error
+	empty     func(writer *sql.DB) error                              // the log, before the database is closed
+	wipe      func(ctx context.Context, writer *sql.DB) (bool, error) // what is deleted from the log, at once
 }
 
 // pragma is a setting of a connection: how it is made and what it must read back as.
@@ -48,6 +69,12 @@ const busyTimeout = "10000"
 func sqlite() dialect {
 	return dialect{
 		minVersion: "3.51.3",
+		writers:    1,
+		types:      func(text string) string { return text },
+		connect:    sqliteConnector,
+		integrity:  sqliteCheck,
+		empty:      sqliteFlush,
+		wipe:       sqliteScrub,
 		settings: []pragma{
 			{"busy_timeout", busyTimeout, busyTimeout}, // in the name as well, since opening may have to wait
 			{"journal_mode", "WAL", "wal"},
@@ -60,8 +87,23 @@ func sqlite() dialect {
 	}
 }
 
-// connector makes connections to the file that have the settings, or fail.
-func (d dialect) connector(path string, a access) (driver.Connector, error) {
+// connector makes connections to the place (a file or a URL) that have the settings, or fail.
+func (d dialect) connector(place string, a access) (driver.Connector, error) {
+	return d.connect(d, place, a)
+}
+
+// check returns Corrupt when the database's structure or a reference is broken.
+func (d dialect) check(ctx context.Context, q querier) error { return d.integrity(ctx, q) }
+
+// flush empties the log before the database is closed.
+func (d dialect) flush(writer *sql.DB) error { return d.empty(writer) }
+
+// scrub empties the log at once, so that nothing deleted stays in it; ok is false when a reader still needs it.
+func (d dialect) scrub(ctx context.Context, writer *sql.DB) (ok bool, err error) {
+	return d.wipe(ctx, writer)
+}
+
+func sqliteConnector(d dialect, path string, a access) (driver.Connector, error) {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a drive letter
@@ -184,8 +226,7 @@ func atLeast(version, least string) bool {
 	return true
 }
 
-// check returns Corrupt when the file's structure or a reference is broken.
-func (d dialect) check(ctx context.Context, q querier) error {
+func sqliteCheck(ctx context.Context, q querier) error {
 	text := func(s scanner) (v string, err error) { return v, s.Scan(&v) }
 	found, err := query(ctx, q, text, "PRAGMA quick_check(1)")
 	if err != nil {
@@ -204,14 +245,12 @@ func (d dialect) check(ctx context.Context, q querier) error {
 	return nil
 }
 
-// flush empties the log before the file is closed.
-func (d dialect) flush(writer *sql.DB) error {
+func sqliteFlush(writer *sql.DB) error {
 	_, err := writer.Exec("PRAGMA wal_checkpoint(TRUNCATE)") //nolint:noctx // closing must not depend on a caller's context
 	return err
 }
 
-// scrub empties the log at once, so that nothing deleted stays in it; ok is false when a reader still needs it.
-func (d dialect) scrub(ctx context.Context, writer *sql.DB) (ok bool, err error) {
+func sqliteScrub(ctx context.Context, writer *sql.DB) (ok bool, err error) {
 	conn, err := writer.Conn(ctx)
 	if err != nil {
 		return false, err
@@ -232,14 +271,14 @@ func (d dialect) scrub(ctx context.Context, writer *sql.DB) (ok bool, err error)
 // interrupted reports whether a statement ended because its context did.
 func interrupted(err error) bool {
 	e, ok := errors.AsType[*sqlitedriver.Error](err)
-	return ok && e.Code()&0xff == sqlite3.SQLITE_INTERRUPT
+	return ok && e.Code()&0xff == sqlite3.SQLITE_INTERRUPT || postgresState(err) == stateCancelled
 }
 
 // kindOf classifies an error of the driver.
 func kindOf(err error) oms.Kind {
 	e, ok := errors.AsType[*sqlitedriver.Error](err)
 	if !ok {
-		return oms.Other
+		return postgresKind(err)
 	}
 	switch e.Code() {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:

@@ -131,6 +131,9 @@ func (m *member) run(ctx context.Context, tx *sql.Tx, alone bool) error { //noli
 		return err
 	}
 	m.err = wrap(ctx, m.op, m.fn(ctx, tx))
+	if m.err != nil && again(m.err, 1) {
+		return m.err // of the whole transaction, which is tried once more
+	}
 	undo := "RELEASE SAVEPOINT member"
 	if m.err != nil {
 		undo = "ROLLBACK TO SAVEPOINT member"

@@ -42,7 +42,8 @@ func (db *DB) KeepKeyBounds(ctx context.Context, s oms.KeySpace, bounds []string
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO listing_hints (project_id, endpoint, bucket, prefix, bounds, kept_at)
-VALUES ($1, $2, $3, $4, $5, $6)`, s.ProjectID, s.Endpoint, s.Bucket, blob(s.Prefix), packed, micros(db.now()))
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (project_id, endpoint, bucket, prefix) DO UPDATE SET bounds = EXCLUDED.bounds, kept_at = EXCLUDED.kept_at`, s.ProjectID, s.Endpoint, s.Bucket, blob(s.Prefix), packed, micros(db.now()))
 		if err != nil {
 			return err
 		}

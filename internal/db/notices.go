@@ -50,7 +50,10 @@ func (db *DB) ClaimNotices(ctx context.Context, limit int, lease time.Duration) 
 		return nil, wrap(ctx, "look for notices", err)
 	}
 	err = db.write(ctx, "claim notices", func(tx *sql.Tx) error {
-		now := db.now()
+		now, err := db.leaseTime(ctx, tx)
+		if err != nil {
+			return err
+		}
 		claimed, err = query(ctx, tx, scanNotice, `SELECT task_id, group_id, generation, project_id, content, tries, COALESCE(code, '')
 FROM notices WHERE next_at > 0 AND next_at <= $1 ORDER BY next_at, task_id, group_id, generation LIMIT $2`+db.dialect.skipLocked,
 			micros(now), limit)

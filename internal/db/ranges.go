@@ -20,15 +20,15 @@ func (db *DB) ClaimRanges(ctx context.Context, owner string, id int64, limit int
 		return nil, oms.Errorf(oms.Invalid, "", "claim ranges: no owner")
 	}
 	err = db.write(ctx, "claim ranges", func(tx *sql.Tx) error {
-		list, err = query(ctx, tx, scanRange, `UPDATE ranges SET owner = $1, token = token + 1,
-    generation = (SELECT generation FROM tasks WHERE id = $2)
-WHERE task_id = $2 AND seq IN (
+		list, err = query(ctx, tx, scanRange, `WITH free AS MATERIALIZED (
     SELECT seq FROM ranges WHERE task_id = $2 AND done = FALSE AND owner = '' ORDER BY seq LIMIT $3`+db.dialect.skipLocked+`)
+UPDATE ranges SET owner = $1, token = token + 1, generation = (SELECT generation FROM tasks WHERE id = $2)
+WHERE task_id = $2 AND seq IN (SELECT seq FROM free)
 RETURNING `+rangeColumns, owner, id, max(limit, 0))
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		return registerWorker(ctx, tx, owner, micros(db.now()))
+		return db.registerWorker(ctx, tx, owner)
 	})
 	slices.SortFunc(list, func(a, b oms.Range) int { return cmp.Compare(a.Seq, b.Seq) })
 	return list, err
@@ -60,8 +60,8 @@ func (db *DB) ReleaseAll(ctx context.Context) error {
 	})
 }
 
-// insertRange stores a new range; a leased one makes its owner known at the instant now.
-func insertRange(ctx context.Context, tx *sql.Tx, r oms.Range, now int64) error {
+// insertRange stores a new range; a leased one makes its owner known.
+func (db *DB) insertRange(ctx context.Context, tx *sql.Tx, r oms.Range) error {
 	c := r.Counters
 	_, err := tx.ExecContext(ctx, "INSERT INTO ranges ("+rangeColumns+`)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
@@ -70,7 +70,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 	if err != nil || r.Owner == "" {
 		return err
 	}
-	return registerWorker(ctx, tx, r.Owner, now)
+	return db.registerWorker(ctx, tx, r.Owner)
 }
 
 func scanRange(s scanner) (r oms.Range, err error) {

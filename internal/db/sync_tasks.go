@@ -19,6 +19,9 @@ const syncColumns = `id, number, project_id, spec, status, generation, error_cod
 func (db *DB) CreateSync(ctx context.Context, t oms.SyncTask, quota int, seal func(oms.SyncTask) (map[string][]byte, error)) (oms.SyncTask, error) {
 	err := db.write(ctx, "create synchronization task", func(tx *sql.Tx) (err error) {
 		now := db.now()
+		if err := takeTurns(ctx, tx, "task"); err != nil {
+			return err
+		}
 		if quota > 0 {
 			var n int
 			if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM sync_tasks WHERE project_id = $1", t.ProjectID).Scan(&n); err != nil {
@@ -185,7 +188,7 @@ RETURNING token, last_seq`, owner, number, generation, oms.SyncRunning)
 			return err
 		}
 		held = true
-		return registerWorker(ctx, tx, owner, micros(db.now()))
+		return db.registerWorker(ctx, tx, owner)
 	})
 	return lease, held && err == nil, err
 }

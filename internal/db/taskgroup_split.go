@@ -44,7 +44,7 @@ func (db *DB) ClaimGroup(ctx context.Context, owner, id string, generation int64
 			return err
 		}
 		claimed = true
-		return registerWorker(ctx, tx, owner, micros(db.now()))
+		return db.registerWorker(ctx, tx, owner)
 	})
 	return claimed && err == nil, err
 }

@@ -87,13 +87,14 @@ func countTasks(ctx context.Context, q querier, g *oms.Group) error {
 	return err
 }
 
-// keepHistory adds a task that is being deleted to what its group, if it has one, remembers.
-func keepHistory(ctx context.Context, tx *sql.Tx, t oms.Task) error {
+// keepHistory adds a task that is being deleted to what its group, if it has one, remembers; lock is a row lock
+// for the dialect or "".
+func keepHistory(ctx context.Context, tx *sql.Tx, t oms.Task, lock string) error {
 	if t.GroupType != oms.GroupGroup {
 		return nil
 	}
 	var text string
-	err := tx.QueryRowContext(ctx, "SELECT gone FROM task_groups WHERE id = $1", t.GroupID).Scan(&text)
+	err := tx.QueryRowContext(ctx, "SELECT gone FROM task_groups WHERE id = $1"+lock, t.GroupID).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

@@ -49,6 +49,9 @@ func (db *DB) CreateGroup(ctx context.Context, g oms.Group, spans []oms.GroupSpa
 
 // recordGroupCreation checks the daily quota, remembers the creation, and forgets what no window needs.
 func recordGroupCreation(ctx context.Context, tx *sql.Tx, g oms.Group, limits oms.GroupLimits, now time.Time) error {
+	if err := takeTurns(ctx, tx, "task"); err != nil {
+		return err
+	}
 	begin := micros(now.Add(-creationWindow))
 	if _, err := tx.ExecContext(ctx, "DELETE FROM group_creations WHERE created_at <= $1", begin); err != nil {
 		return err

@@ -46,10 +46,10 @@ const whereFilter = `WHERE project_id = $1 AND ($2 = '' OR group_id = $2)
 func (db *DB) CreateTask(ctx context.Context, t oms.Task, quota oms.Quota, seal func(id int64) (map[string][]byte, error)) (oms.Task, error) {
 	err := db.write(ctx, "create task", func(tx *sql.Tx) (err error) {
 		now := db.now()
-		if err := checkQuota(ctx, tx, t.ProjectID, quota, now); err != nil {
+		if t.ID, err = nextTaskID(ctx, tx, now); err != nil { // first: it makes others wait until the quota is used
 			return err
 		}
-		if t.ID, err = nextTaskID(ctx, tx, now); err != nil {
+		if err := checkQuota(ctx, tx, t.ProjectID, quota, now); err != nil {
 			return err
 		}
 		if t.Name == "" {
@@ -107,12 +107,7 @@ func checkQuota(ctx context.Context, tx *sql.Tx, project string, quota oms.Quota
 // nextTaskID returns an id that is greater than every one before, those of deleted tasks included, whatever the
 // clock does.
 func nextTaskID(ctx context.Context, tx *sql.Tx, now time.Time) (int64, error) {
-	last, err := sequence(ctx, tx, "task")
-	if err != nil {
-		return 0, err
-	}
-	id := max(last+1, now.Unix()*taskIDStep)
-	return id, setSequence(ctx, tx, "task", id)
+	return advance(ctx, tx, "task", now.Unix()*taskIDStep)
 }
 
 // freeName returns "{source bucket}-{destination bucket}-{unix ms}" (OMS v2, 5.5), fit for a path. Object lists
@@ -255,7 +250,7 @@ func (db *DB) changeTask(ctx context.Context, tx *sql.Tx, project string, id int
 	}
 	for _, r := range c.Ranges {
 		r.TaskID = id
-		if err := insertRange(ctx, tx, r, micros(db.now())); err != nil {
+		if err := db.insertRange(ctx, tx, r); err != nil {
 			return oms.Task{}, false, err
 		}
 	}
@@ -293,7 +288,7 @@ func (db *DB) DeleteTask(ctx context.Context, project string, id int64, check fu
 		if err := check(t); err != nil {
 			return callerError{err}
 		}
-		if err := keepHistory(ctx, tx, t); err != nil {
+		if err := keepHistory(ctx, tx, t, db.dialect.forUpdate); err != nil {
 			return err
 		}
 		if err := forgetNotices(ctx, tx, oms.NoticeRef{TaskID: id}); err != nil {

@@ -25,12 +25,12 @@ ON CONFLICT (task_id, object_key, upload_id, number) DO UPDATE SET etag = EXCLUD
 func (db *DB) Uploads(ctx context.Context, id int64) (list []oms.Upload, err error) {
 	err = db.read(ctx, "read uploads", func(tx *sql.Tx) error {
 		list, err = query(ctx, tx, scanUpload, `SELECT task_id, object_key, upload_id, part_size, size, etag FROM uploads
-WHERE $1 = 0 OR task_id = $1 ORDER BY task_id, object_key, upload_id`, id)
+WHERE CAST($1 AS BIGINT) = 0 OR task_id = $1 ORDER BY task_id, object_key, upload_id`, id)
 		if err != nil {
 			return err
 		}
 		parts, err := query(ctx, tx, scanPart, `SELECT task_id, object_key, upload_id, number, etag, crc32c FROM upload_parts
-WHERE $1 = 0 OR task_id = $1 ORDER BY task_id, object_key, upload_id, number`, id)
+WHERE CAST($1 AS BIGINT) = 0 OR task_id = $1 ORDER BY task_id, object_key, upload_id, number`, id)
 		if err != nil {
 			return err
 		}

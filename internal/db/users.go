@@ -13,6 +13,10 @@ const selectUsers = "SELECT id, name, password_hash, role, created_at FROM users
 // that call it at once on one database, exactly one is told true.
 func (db *DB) Bootstrap(ctx context.Context, s oms.Setup) (created bool, err error) {
 	err = db.write(ctx, "bootstrap", func(tx *sql.Tx) error {
+		created = false
+		if err := takeTurns(ctx, tx, "audit"); err != nil {
+			return err
+		}
 		some, err := hasUsers(ctx, tx)
 		if err != nil || some {
 			return err

@@ -9,15 +9,18 @@ import (
 )
 
 // Heartbeat tells that the worker lives, and frees the ranges of workers unseen for longer than dead, by the
-// clock of the database's process. A worker that was seen further than dead in the future counts as unseen too, so
+// clock of the database. A worker that was seen further than dead in the future counts as unseen too, so
 // that a clock set back does not keep leases for ever.
 func (db *DB) Heartbeat(ctx context.Context, owner string, dead time.Duration) error {
 	if owner == "" {
 		return oms.Errorf(oms.Invalid, "", "heartbeat: no owner")
 	}
 	err := db.write(ctx, "heartbeat", func(tx *sql.Tx) error {
-		now := db.now()
-		_, err := tx.ExecContext(ctx, "INSERT INTO workers (owner, last_seen) VALUES ($1, $2) ON CONFLICT (owner) DO UPDATE SET last_seen = $2",
+		now, err := db.leaseTime(ctx, tx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO workers (owner, last_seen) VALUES ($1, $2) ON CONFLICT (owner) DO UPDATE SET last_seen = $2",
 			owner, micros(now))
 		if err != nil {
 			return err
@@ -26,7 +29,10 @@ func (db *DB) Heartbeat(ctx context.Context, owner string, dead time.Duration) e
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE ranges SET owner = '' WHERE owner <> '' AND owner NOT IN (SELECT owner FROM workers)")
+		// A range that somebody has locked is freed the next time: a process that was stopped in the middle of a transaction
+		// must not hold this one up.
+		_, err = tx.ExecContext(ctx, `UPDATE ranges SET owner = '' WHERE owner <> '' AND (task_id, seq) IN (
+    SELECT task_id, seq FROM ranges WHERE owner <> '' AND owner NOT IN (SELECT owner FROM workers)`+db.dialect.skipLocked+")")
 		if err != nil {
 			return err
 		}
@@ -36,6 +42,16 @@ func (db *DB) Heartbeat(ctx context.Context, owner string, dead time.Duration) e
 		db.scrubAgain(ctx)
 	}
 	return err
+}
+
+// leaseTime is the clock that leases age by: that of the database, which several processes share.
+func (db *DB) leaseTime(ctx context.Context, tx *sql.Tx) (time.Time, error) {
+	if db.dialect.clock == "" {
+		return db.now(), nil
+	}
+	var now int64
+	err := tx.QueryRowContext(ctx, db.dialect.clock).Scan(&now)
+	return instant(now), err
 }
 
 // RemoveWorker frees what the worker holds and forgets it.
@@ -53,7 +69,11 @@ func (db *DB) RemoveWorker(ctx context.Context, owner string) error {
 
 // registerWorker makes a worker known that has not sent a heartbeat yet, so that its ranges are not taken for
 // those of a dead one.
-func registerWorker(ctx context.Context, tx *sql.Tx, owner string, now int64) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO workers (owner, last_seen) VALUES ($1, $2) ON CONFLICT (owner) DO NOTHING", owner, now)
+func (db *DB) registerWorker(ctx context.Context, tx *sql.Tx, owner string) error {
+	now, err := db.leaseTime(ctx, tx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO workers (owner, last_seen) VALUES ($1, $2) ON CONFLICT (owner) DO NOTHING", owner, micros(now))
 	return err
 }
