@@ -56,8 +56,10 @@ type ListTasksOptions struct {
 
 // ListFailuresOptions page ListFailures. The zero value is the first page.
 type ListFailuresOptions struct {
-	After string // ListFailuresResponse.Next of the page before
-	Limit int    // page size, 1 to 1000; 0 means 100
+	After  string   // ListFailuresResponse.Next of the page before
+	Limit  int      // page size, 1 to 1000; 0 means 100
+	Codes  []string // only failures with one of these codes; none means all
+	Prefix string   // only objects whose names start with it
 }
 
 // ListAPIVersions returns the versions of the API that the service speaks.
@@ -122,25 +124,63 @@ func (c *Client) BatchUpdateTasks(ctx context.Context, req *BatchUpdateTasksRequ
 // ListFailures returns a page of a task's failed objects, with exact names in Failure.Key. It is an extension
 // of this service.
 func (c *Client) ListFailures(ctx context.Context, id int64, opts ListFailuresOptions) (*ListFailuresResponse, error) {
-	q := url.Values{}
-	setString(q, "after", opts.After)
-	setInt(q, "limit", opts.Limit)
-	path := "/ext/v1/" + url.PathEscape(c.ProjectID) + "/tasks/" + strconv.FormatInt(id, 10) + "/failures"
-	page, err := call[ListFailuresResponse](ctx, c, request{op: "list failures", method: http.MethodGet, path: path, query: q})
+	page, err := call[ListFailuresResponse](ctx, c, request{op: "list failures", method: http.MethodGet, path: c.extTask(id) + "/failures", query: opts.query()})
 	if err != nil {
 		return nil, err
 	}
-	for i, f := range page.Failures {
+	return page, exactKeys(page.Failures)
+}
+
+// query returns the parameters that both forms of ListFailures have.
+func (o ListFailuresOptions) query() url.Values {
+	q := url.Values{}
+	setString(q, "after", o.After)
+	setString(q, "code", strings.Join(o.Codes, ","))
+	setString(q, "prefix", o.Prefix)
+	setInt(q, "limit", o.Limit)
+	return q
+}
+
+// exactKeys puts the exact names into failures.
+func exactKeys(failures []Failure) error {
+	for i, f := range failures {
 		if f.KeyEncoded == "" {
 			continue
 		}
 		key, err := url.PathUnescape(f.KeyEncoded)
 		if err != nil {
-			return nil, fmt.Errorf("list failures: key of an answer: %w", err)
+			return fmt.Errorf("list failures: key of an answer: %w", err)
 		}
-		page.Failures[i].Key = key
+		failures[i].Key = key
 	}
-	return page, nil
+	return nil
+}
+
+// ListFailureCauses sums up a task's failed objects by their codes, the most frequent first. Of the options, Codes and
+// Prefix count. It is an extension of this service.
+func (c *Client) ListFailureCauses(ctx context.Context, id int64, opts ListFailuresOptions) ([]FailureCause, error) {
+	q := opts.query()
+	q.Set("group_by", "code")
+	page, err := call[ListFailuresResponse](ctx, c, request{op: "list causes of failures", method: http.MethodGet, path: c.extTask(id) + "/failures", query: q})
+	if err != nil {
+		return nil, err
+	}
+	for _, cause := range page.Causes {
+		if err := exactKeys(cause.Samples); err != nil {
+			return nil, err
+		}
+	}
+	return page.Causes, nil
+}
+
+// RetryTask starts a failed task over its failures with the causes that are named. It is an extension of this service.
+func (c *Client) RetryTask(ctx context.Context, id int64, req *RetryTaskRequest) error {
+	return exec(ctx, c, request{op: "retry task", method: http.MethodPost, path: c.extTask(id) + "/retry", body: req})
+}
+
+// extTask is the path of a task's extensions.
+func (c *Client) extTask(id int64) string {
+	return "/ext/v1/" + url.PathEscape(c.ProjectID) + "/tasks/" + strconv.FormatInt(id, 10)
 }
 
 func (c *Client) tasks() string { return "/v2/" + url.PathEscape(c.ProjectID) + "/tasks" }

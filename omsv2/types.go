@@ -412,12 +412,52 @@ type Failure struct {
 	Time int64 `json:"time"`
 }
 
-// ListFailuresResponse is a page of failed objects in byte order of their names.
+// ListFailuresResponse is a page of failed objects in byte order of their names, or, with group_by, their causes.
 type ListFailuresResponse struct {
 	// The page.
 	Failures []Failure `json:"failures"`
 	// Value of after for the next page; empty at the end.
 	Next string `json:"next"`
+	// With group_by only: all failures that were asked for by their codes, the most frequent first.
+	Causes []FailureCause `json:"causes,omitempty"`
+}
+
+// FailureCause sums up the failures of a task that have one code.
+type FailureCause struct {
+	// Code as in the failed-object list.
+	Code string `json:"code"`
+	// Objects that failed with it.
+	Count int64 `json:"count"`
+	// Their bytes, as far as sizes are known.
+	Bytes int64 `json:"bytes"`
+	// When the first of them failed, Unix milliseconds.
+	FirstTime int64 `json:"first_time"`
+	// When the last of them failed, Unix milliseconds.
+	LastTime int64 `json:"last_time"`
+	// The first of them in byte order of their names, at most three.
+	Samples []Failure `json:"samples"`
+	// What to do about it.
+	Hint string `json:"hint"`
+}
+
+// RetryTaskRequest is the body of RetryTask, an extension of this service. Keys are as in StartTaskRequest.
+type RetryTaskRequest struct {
+	// Codes of the failures to retry; the others stay. Without any, all are retried.
+	Codes []string `json:"codes,omitempty"`
+	// Access key of the source.
+	SrcAK Secret `json:"src_ak,omitempty"`
+	// Secret key of the source.
+	SrcSK Secret `json:"src_sk,omitempty"`
+	// Token of temporary keys of the source.
+	SrcSecurityToken Secret `json:"src_security_token,omitempty"`
+	// Access key of the destination.
+	DstAK Secret `json:"dst_ak"`
+	// Secret key of the destination.
+	DstSK Secret `json:"dst_sk"`
+	// Token of temporary keys of the destination.
+	DstSecurityToken Secret `json:"dst_security_token,omitempty"`
+	// Key that signs CDN URLs.
+	SourceCDNAuthenticationKey Secret `json:"source_cdn_authentication_key,omitempty"`
 }
 
 // Lane is what the concurrency controller of a process believes and sees of one class of requests to one bucket.

@@ -223,7 +223,7 @@ func (d *demo) follow(ctx context.Context, id int64) error {
 	if last.ErrorReason != nil {
 		s.ErrorCode, s.ErrorMessage = last.ErrorReason.ErrorCode, last.ErrorReason.ErrorMsg
 	}
-	return conclude(ctx, d.env, watchOptions{}, s, apiFailures(d.client, id))
+	return conclude(ctx, d.env, watchOptions{}, s, apiFailures(d.client, id, omsv2.ListFailuresOptions{}))
 }
 
 // invite writes the keys to a file and says what can be tried with them.

@@ -29,7 +29,7 @@ what a file with the first credentials of a service says (--env-file, default ./
 	cmd.AddCommand(
 		newTaskCreateCommand(env, connect), newTaskListCommand(env, connect), newTaskShowCommand(env, connect),
 		newTaskStartCommand(env, connect), newTaskStopCommand(env, connect), newTaskDeleteCommand(env, connect),
-		newTaskWatchCommand(env, connect), newTaskFailedCommand(env, connect),
+		newTaskWatchCommand(env, connect), newTaskFailedCommand(env, connect), newTaskRetryCommand(env, connect),
 	)
 	return cmd
 }
@@ -280,15 +280,7 @@ OMS_DST_SK, or the environment variables and profiles of each side's own tools.`
 }
 
 func runTaskStart(ctx context.Context, env *Env, c *omsv2.Client, id int64, opts taskStartOptions) error {
-	t, err := c.ShowTask(ctx, id)
-	if err != nil {
-		return err
-	}
-	src, err := keysOf(env, source, oms.CloudType(t.SrcNode.CloudType))
-	if err != nil {
-		return err
-	}
-	dst, err := keysOf(env, destination, oms.CloudType(t.DstNode.CloudType))
+	src, dst, err := startKeys(ctx, env, c, id)
 	if err != nil {
 		return err
 	}
@@ -301,6 +293,19 @@ func runTaskStart(ctx context.Context, env *Env, c *omsv2.Client, id int64, opts
 		return err
 	}
 	return started(ctx, env, c, id, opts.wait, opts.watch)
+}
+
+// startKeys returns the keys of both sides of a task.
+func startKeys(ctx context.Context, env *Env, c *omsv2.Client, id int64) (src, dst oms.Credentials, err error) {
+	t, err := c.ShowTask(ctx, id)
+	if err != nil {
+		return src, dst, err
+	}
+	if src, err = keysOf(env, source, oms.CloudType(t.SrcNode.CloudType)); err != nil {
+		return src, dst, err
+	}
+	dst, err = keysOf(env, destination, oms.CloudType(t.DstNode.CloudType))
+	return src, dst, err
 }
 
 // started says that a task was started and waits for its end where that was asked for.
@@ -330,9 +335,15 @@ func keysOf(env *Env, s side, cloud oms.CloudType) (oms.Credentials, error) {
 // wire puts a secret on the wire.
 func wire(s oms.Secret) omsv2.Secret { return omsv2.Secret(s.Reveal()) }
 
+type taskFailedOptions struct {
+	json, causes bool
+	limit        int
+	codes        []string
+	prefix       string
+}
+
 func newTaskFailedCommand(env *Env, connect connector) *cobra.Command {
-	var asJSON bool
-	var limit int
+	var opts taskFailedOptions
 	cmd := &cobra.Command{
 		Use:   "failed ID",
 		Short: "List the objects of a task that failed, with their causes",
@@ -342,15 +353,99 @@ func newTaskFailedCommand(env *Env, connect connector) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if limit < 1 {
+			if opts.limit < 1 {
 				return usageErrorf("--limit is a number from 1")
 			}
-			return listFailures(cmd.Context(), limit, apiFailures(c, id), failureWriter(env, asJSON, math.MaxInt))
+			filter := omsv2.ListFailuresOptions{Codes: opts.codes, Prefix: opts.prefix}
+			if opts.causes {
+				return listCauses(cmd.Context(), env, c, id, filter, opts)
+			}
+			return listFailures(cmd.Context(), opts.limit, apiFailures(c, id, filter), failureWriter(env, opts.json, math.MaxInt))
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 1000, "show at most `N` objects")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object per line")
+	cmd.Flags().IntVar(&opts.limit, "limit", 1000, "show at most `N` objects")
+	cmd.Flags().BoolVar(&opts.json, "json", false, "write one JSON object per line")
+	cmd.Flags().BoolVar(&opts.causes, "causes", false, "sum up by cause, with what to do about each")
+	cmd.Flags().StringSliceVar(&opts.codes, "code", nil, "only objects that failed with `CODE`; may be repeated")
+	cmd.Flags().StringVar(&opts.prefix, "prefix", "", "only objects whose names start with `TEXT`")
 	return cmd
+}
+
+// listCauses writes the causes of a task's failures.
+func listCauses(ctx context.Context, env *Env, c *omsv2.Client, id int64, filter omsv2.ListFailuresOptions, opts taskFailedOptions) error {
+	causes, err := c.ListFailureCauses(ctx, id, filter)
+	if err != nil {
+		return err
+	}
+	for _, cause := range causes {
+		if opts.json {
+			if err := writeJSON(env.Stdout, cause); err != nil {
+				return err
+			}
+			continue
+		}
+		objects := "objects"
+		if cause.Count == 1 {
+			objects = "object"
+		}
+		_, err := fmt.Fprintf(env.Stdout, "%s: %s %s, %s\n    %s\n", oms.Clean(cause.Code), formatCount(cause.Count), objects, formatBytes(cause.Bytes), oms.Clean(cause.Hint))
+		if err != nil {
+			return err
+		}
+		for _, f := range cause.Samples {
+			if _, err := fmt.Fprintf(env.Stdout, "    such as %s: %s\n", formatKey(f.Key), oms.Clean(f.Message)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type taskRetryOptions struct {
+	codes []string
+	watch watchOptions
+	wait  bool
+}
+
+func newTaskRetryCommand(env *Env, connect connector) *cobra.Command {
+	var opts taskRetryOptions
+	cmd := &cobra.Command{
+		Use:   "retry ID",
+		Short: "Retry the failed objects of a failed task, all or those with some causes",
+		Long: `Retry the failed objects of a failed task, all or those with some causes.
+
+Objects that failed for other causes stay as they are, and the task fails again while there are any. Keys are sent again, as
+with start.`,
+		Example: "  oms task retry 176722560000001 --code UPLOAD_DST_OBJ_FAILURE --wait",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, id, err := withTask(connect, args[0])
+			if err != nil {
+				return err
+			}
+			return runTaskRetry(cmd.Context(), env, c, id, opts)
+		},
+	}
+	cmd.Flags().StringSliceVar(&opts.codes, "code", nil, "only objects that failed with `CODE`; may be repeated")
+	cmd.Flags().BoolVar(&opts.wait, "wait", false, "return only when the task has ended")
+	opts.watch.register(cmd)
+	return cmd
+}
+
+func runTaskRetry(ctx context.Context, env *Env, c *omsv2.Client, id int64, opts taskRetryOptions) error {
+	src, dst, err := startKeys(ctx, env, c, id)
+	if err != nil {
+		return err
+	}
+	err = c.RetryTask(ctx, id, &omsv2.RetryTaskRequest{
+		Codes: opts.codes,
+		SrcAK: omsv2.Secret(src.AccessKey), SrcSK: wire(src.SecretKey), SrcSecurityToken: wire(src.SecurityToken),
+		DstAK: omsv2.Secret(dst.AccessKey), DstSK: wire(dst.SecretKey), DstSecurityToken: wire(dst.SecurityToken),
+	})
+	if err != nil {
+		return err
+	}
+	return started(ctx, env, c, id, opts.wait, opts.watch)
 }
 
 // failure is one object that could not be migrated.
@@ -391,10 +486,11 @@ func listFailures(ctx context.Context, limit int, page failurePage, write func(f
 	return nil
 }
 
-// apiFailures asks the service.
-func apiFailures(c *omsv2.Client, id int64) failurePage {
+// apiFailures asks the service for the failures that the filter selects.
+func apiFailures(c *omsv2.Client, id int64, filter omsv2.ListFailuresOptions) failurePage {
 	return func(ctx context.Context, after string, limit int) ([]failure, string, error) {
-		page, err := c.ListFailures(ctx, id, omsv2.ListFailuresOptions{After: after, Limit: limit})
+		filter.After, filter.Limit = after, limit
+		page, err := c.ListFailures(ctx, id, filter)
 		if err != nil {
 			return nil, "", err
 		}

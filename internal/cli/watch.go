@@ -123,7 +123,7 @@ func watchTask(ctx context.Context, env *Env, c *omsv2.Client, id int64, opts wa
 	if key := last.FailedObjectRecord.ListFileKey; key != nil {
 		result.FailedList = *key
 	}
-	return conclude(ctx, env, opts, result, apiFailures(c, id))
+	return conclude(ctx, env, opts, result, apiFailures(c, id, omsv2.ListFailuresOptions{}))
 }
 
 // restsAt reports whether a task in this state changes only when somebody asks for it.

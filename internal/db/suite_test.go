@@ -45,6 +45,7 @@ func testSuite(t *testing.T, open opener) {
 		{"commit refused", testCommitRefused},
 		{"cut", testCut},
 		{"failures", testFailures},
+		{"causes", testCauses},
 		{"uploads", testUploads},
 		{"workers", testWorkers},
 		{"worker clock", testWorkerClock},
@@ -978,6 +979,73 @@ func testFailures(t *testing.T, db *DB, _ *clock) {
 	}
 	if n, err := db.CountFailures(t.Context(), task.ID); err != nil || n != 4 {
 		t.Errorf("%d failures, %v, want 4", n, err)
+	}
+}
+
+func testCauses(t *testing.T, db *DB, _ *clock) {
+	task, other := newRanges(t, db), newRanges(t, db)
+	mustClaim(t, db, "w", task.ID, 1)
+	mustClaim(t, db, "w", other.ID, 1)
+	failed := func(code string, size int64, at int64, keys ...string) (list []oms.Failure) {
+		for _, key := range keys {
+			list = append(list, oms.Failure{Key: key, Code: code, Size: size, At: at})
+			at++
+		}
+		return list
+	}
+	all := slices.Concat(failed("B", 10, 100, "b\xff", "b\xff\xff", "c", "a/1", "a/2"), failed("A", 1<<40, 7, "a/3"), failed("C", 0, 9, "z"))
+	for _, id := range []int64{task.ID, other.ID} {
+		mustCommit(t, db, oms.Commit{Checkpoints: []oms.Checkpoint{{
+			TaskID: id, Seq: 1, Generation: 1, Owner: "w", Token: 1, Cur: "zz",
+			Delta: oms.Counters{Listed: int64(len(all)), Failed: int64(len(all))}, Failures: all,
+		}}})
+		all = all[:1]
+	}
+	tests := []struct {
+		name   string
+		filter oms.FailureFilter
+		want   []string // code, count, bytes, first, last: samples
+		keys   []string
+	}{
+		{
+			"all",
+			oms.FailureFilter{Limit: 100},
+			[]string{"B 5 50 100 104: a/1 a/2 b\xff", "A 1 1099511627776 7 7: a/3", "C 1 0 9 9: z"},
+			[]string{"a/1", "a/2", "a/3", "b\xff", "b\xff\xff", "c", "z"},
+		},
+		{"a prefix", oms.FailureFilter{Limit: 100, Prefix: "a/"}, []string{"B 2 20 103 104: a/1 a/2", "A 1 1099511627776 7 7: a/3"}, []string{"a/1", "a/2", "a/3"}},
+		{"a prefix that ends in the last byte", oms.FailureFilter{Limit: 100, Prefix: "b\xff"}, []string{"B 2 20 100 101: b\xff b\xff\xff"}, []string{"b\xff", "b\xff\xff"}},
+		{"a prefix of last bytes", oms.FailureFilter{Limit: 100, Prefix: "\xff"}, nil, nil},
+		{"codes", oms.FailureFilter{Limit: 100, Codes: []string{"C", "A"}}, []string{"A 1 1099511627776 7 7: a/3", "C 1 0 9 9: z"}, []string{"a/3", "z"}},
+		{"a code that is no SQL", oms.FailureFilter{Limit: 100, Codes: []string{"A' OR 'a' = 'a"}}, nil, nil},
+		{"a page", oms.FailureFilter{Limit: 1, After: "a/1", Codes: []string{"B"}}, nil, []string{"a/2"}},
+	}
+	for _, tt := range tests {
+		list, err := db.FindFailures(t.Context(), task.ID, tt.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keys []string
+		for _, f := range list {
+			keys = append(keys, f.Key)
+		}
+		diff(t, tt.name, keys, tt.keys)
+		if tt.want == nil && tt.keys != nil {
+			continue
+		}
+		causes, err := db.Causes(t.Context(), task.ID, tt.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range causes {
+			samples := make([]string, len(c.Samples))
+			for i, s := range c.Samples {
+				samples[i] = s.Key
+			}
+			got = append(got, fmt.Sprintf("%s %d %d %d %d: %s", c.Code, c.Count, c.Bytes, c.First, c.Last, strings.Join(samples, " ")))
+		}
+		diff(t, tt.name, got, tt.want)
 	}
 }
 

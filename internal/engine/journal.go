@@ -15,6 +15,7 @@ type journal struct {
 	commits    *committer
 	task       int64
 	generation int64
+	codes      []string                // of the failures that the run retries; none means all
 	fail       context.CancelCauseFunc // ends the run
 
 	// Guarded by the committer's mutex.
@@ -26,7 +27,7 @@ type journal struct {
 
 func newJournal(e *Engine, t oms.Task, fail context.CancelCauseFunc) *journal {
 	return &journal{
-		engine: e, commits: e.commits, task: t.ID, generation: t.Generation, fail: fail,
+		engine: e, commits: e.commits, task: t.ID, generation: t.Generation, codes: t.Spec.RetryCodes, fail: fail,
 		lost: make(map[int64]bool), pos: make(map[int64]string),
 	}
 }
@@ -89,20 +90,20 @@ func (j *journal) CloseUpload(ctx context.Context, ref oms.UploadRef) error {
 	return err
 }
 
-// Failures implements transfer.Journal: those of runs before this one.
+// Failures implements transfer.Journal: those of runs before this one that the run is to retry.
 func (j *journal) Failures(ctx context.Context, after string, limit int) ([]oms.Failure, error) {
-	return j.failures(ctx, after, limit, j.generation)
+	return j.failures(ctx, oms.FailureFilter{After: after, Codes: j.codes, Before: j.generation, Limit: limit})
 }
 
 // RecordedFailures returns failures of this run as well.
 func (j *journal) RecordedFailures(ctx context.Context, after string, limit int) ([]oms.Failure, error) {
-	return j.failures(ctx, after, limit, 0)
+	return j.failures(ctx, oms.FailureFilter{After: after, Limit: limit})
 }
 
-func (j *journal) failures(ctx context.Context, after string, limit int, before int64) ([]oms.Failure, error) {
+func (j *journal) failures(ctx context.Context, f oms.FailureFilter) ([]oms.Failure, error) {
 	var fs []oms.Failure
 	err := j.engine.persist(ctx, "read failures", func(ctx context.Context) (err error) {
-		fs, err = j.engine.store.Failures(ctx, j.task, after, limit, before)
+		fs, err = j.engine.store.FindFailures(ctx, j.task, f)
 		return err
 	})
 	return fs, err

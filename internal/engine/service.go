@@ -102,7 +102,7 @@ func (e *Engine) Start(ctx context.Context, project string, id int64, req oms.St
 		return err
 	}
 	_, err = e.store.ChangeTask(ctx, project, id, func(cur oms.Task) (oms.TaskChange, error) {
-		next, err := cur.Apply(oms.Event{Type: oms.EventStart, FailedOnly: req.FailedOnly}, e.clock())
+		next, err := cur.Apply(oms.Event{Type: oms.EventStart, FailedOnly: req.FailedOnly, Codes: req.Codes}, e.clock())
 		if err != nil {
 			return oms.TaskChange{}, err
 		}
@@ -218,17 +218,4 @@ func (e *Engine) BatchUpdate(ctx context.Context, project string, u oms.BatchUpd
 	}
 	e.wake() // the scheduler hands the limits to running tasks
 	return nil
-}
-
-// Failures returns at most limit failed objects of the task after the key, in byte order.
-func (e *Engine) Failures(ctx context.Context, project string, id int64, after string, limit int) ([]oms.Failure, error) {
-	t, err := e.store.Task(ctx, project, id)
-	if err != nil {
-		return nil, err
-	}
-	fs, err := e.store.Failures(ctx, id, t.Spec.Type.AfterFailure(after), limit, 0)
-	for i := range fs {
-		fs[i].Key = t.Spec.Type.FailureName(fs[i].Key)
-	}
-	return fs, err
 }

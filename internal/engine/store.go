@@ -43,6 +43,11 @@ type Store interface {
 
 	// Failures returns failures of the task after the key, in byte order; beforeGen > 0 limits to older runs.
 	Failures(ctx context.Context, id int64, after string, limit int, beforeGen int64) ([]oms.Failure, error)
+	// FindFailures returns the failures of the task that the filter selects, in byte order.
+	FindFailures(ctx context.Context, id int64, f oms.FailureFilter) ([]oms.Failure, error)
+	// Causes sums up the failures of the task that the filter selects by their codes, the most frequent first; After,
+	// Before and Limit are not looked at.
+	Causes(ctx context.Context, id int64, f oms.FailureFilter) ([]oms.Cause, error)
 	// CountFailures returns how many failures the task has.
 	CountFailures(ctx context.Context, id int64) (int64, error)
 	// Uploads returns the open uploads of the task with their proved parts; id 0 means all tasks.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ type oneTask struct {
 	mu       sync.Mutex
 	task     *oms.Task
 	failures []oms.Failure
+	retried  oms.StartRequest // the latest
 }
 
 func (o *oneTask) find(project string, id int64) error {
@@ -117,14 +119,26 @@ func (o *oneTask) BatchUpdate(ctx context.Context, project string, u oms.BatchUp
 	return nil
 }
 
-func (o *oneTask) Failures(_ context.Context, _ string, _ int64, after string, limit int) ([]oms.Failure, error) {
+func (o *oneTask) FindFailures(_ context.Context, _ string, _ int64, filter oms.FailureFilter) ([]oms.Failure, error) {
 	var out []oms.Failure
 	for _, f := range o.failures {
-		if f.Key > after && len(out) < limit {
+		if f.Key > filter.After && len(out) < filter.Limit {
 			out = append(out, f)
 		}
 	}
 	return out, nil
+}
+
+func (o *oneTask) Causes(_ context.Context, _ string, _ int64, filter oms.FailureFilter) ([]oms.Cause, error) {
+	c := oms.Cause{Code: filter.Codes[0], Count: int64(len(o.failures)), Bytes: 5, First: 6, Last: 7, Samples: o.failures[:1]}
+	return []oms.Cause{c}, nil
+}
+
+func (o *oneTask) Retry(_ context.Context, project string, id int64, req oms.StartRequest) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.retried = req
+	return o.find(project, id)
 }
 
 type anyRegion struct{}
@@ -258,6 +272,18 @@ func TestClient(t *testing.T) {
 	want := &omsv2.ListFailuresResponse{Failures: []omsv2.Failure{{Key: "b", Size: 3, Code: oms.FailGet, Message: "gone", Time: 6}}}
 	if diff := cmp.Diff(want, failures); err != nil || diff != "" {
 		t.Errorf("second page: %v (-want +got):\n%s", err, diff)
+	}
+	causes, err := c.ListFailureCauses(ctx, created.ID, omsv2.ListFailuresOptions{Codes: []string{oms.FailGet}})
+	wantCauses := []omsv2.FailureCause{{
+		Code: oms.FailGet, Count: 2, Bytes: 5, FirstTime: 6, LastTime: 7, Hint: oms.FailureHint(oms.FailGet),
+		Samples: []omsv2.Failure{{Key: "a\xff/%", KeyEncoded: "a%FF%2F%25", Code: oms.FailGet, Time: 5}},
+	}}
+	if diff := cmp.Diff(wantCauses, causes); err != nil || diff != "" {
+		t.Errorf("causes: %v (-want +got):\n%s", err, diff)
+	}
+	err = c.RetryTask(ctx, created.ID, &omsv2.RetryTaskRequest{Codes: []string{oms.FailGet}, SrcAK: "ak", SrcSK: "sk", DstAK: "ak", DstSK: "sk"})
+	if err != nil || !slices.Equal(tasks.retried.Codes, []string{oms.FailGet}) || tasks.retried.Credentials.Dst.AccessKey != "ak" || !tasks.retried.FailedOnly {
+		t.Errorf("retried with %+v, %v", tasks.retried, err)
 	}
 	if err := c.DeleteTask(ctx, created.ID); err != nil {
 		t.Fatal(err)

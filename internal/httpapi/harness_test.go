@@ -40,6 +40,7 @@ type fakeTasks struct {
 	tasks    map[int64]oms.Task
 	failures map[int64][]oms.Failure
 	keys     oms.TaskCredentials // of the latest create or start
+	codes    []string            // of the latest retry
 	filter   oms.TaskFilter      // of the latest list
 	changes  int                 // successful changes
 	err      error               // returned by every method when set
@@ -186,7 +187,7 @@ func (f *fakeTasks) BatchUpdate(_ context.Context, project string, u oms.BatchUp
 	return nil
 }
 
-func (f *fakeTasks) Failures(_ context.Context, project string, id int64, after string, limit int) ([]oms.Failure, error) {
+func (f *fakeTasks) FindFailures(_ context.Context, project string, id int64, filter oms.FailureFilter) ([]oms.Failure, error) {
 	defer f.mu.Unlock()
 	if err := f.enter(); err != nil {
 		return nil, err
@@ -196,11 +197,47 @@ func (f *fakeTasks) Failures(_ context.Context, project string, id int64, after 
 	}
 	var out []oms.Failure
 	for _, failure := range f.failures[id] {
-		if failure.Key > after && len(out) < limit {
+		if failure.Key > filter.After && len(out) < filter.Limit && chosen(failure, filter) {
 			out = append(out, failure)
 		}
 	}
 	return out, nil
+}
+
+// chosen reports whether a failure has a code and prefix that the filter wants.
+func chosen(failure oms.Failure, filter oms.FailureFilter) bool {
+	return strings.HasPrefix(failure.Key, filter.Prefix) && (len(filter.Codes) == 0 || slices.Contains(filter.Codes, failure.Code))
+}
+
+func (f *fakeTasks) Causes(_ context.Context, project string, id int64, filter oms.FailureFilter) ([]oms.Cause, error) {
+	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return nil, err
+	}
+	if _, err := f.find(project, id); err != nil {
+		return nil, err
+	}
+	var causes []oms.Cause
+	for _, failure := range f.failures[id] {
+		if !chosen(failure, filter) {
+			continue
+		}
+		i := slices.IndexFunc(causes, func(c oms.Cause) bool { return c.Code == failure.Code })
+		if i < 0 {
+			i = len(causes)
+			causes = append(causes, oms.Cause{Code: failure.Code, First: failure.At})
+		}
+		causes[i].Count, causes[i].Bytes, causes[i].Last = causes[i].Count+1, causes[i].Bytes+failure.Size, failure.At
+		causes[i].Samples = append(causes[i].Samples, failure)
+	}
+	return causes, nil
+}
+
+func (f *fakeTasks) Retry(_ context.Context, project string, id int64, req oms.StartRequest) error {
+	return f.change(project, id, func(t oms.Task) (oms.Task, error) {
+		f.keys, f.codes = req.Credentials, req.Codes
+		return t.Apply(oms.Event{Type: oms.EventStart, FailedOnly: true, Codes: append([]string{"all"}, req.Codes...)}, testNow)
+	})
 }
 
 // fakeAuth admits the token "project" or "project/role" and authorises for real.

@@ -20,7 +20,7 @@ import (
 
 // bodies are sound request bodies by operation.
 var bodies = map[string]string{
-	"CreateTask": create, "StartTask": start, "UpdateBandwidthPolicy": `{"bandwidth_policy":[]}`,
+	"CreateTask": create, "StartTask": start, "RetryTask": start, "UpdateBandwidthPolicy": `{"bandwidth_policy":[]}`,
 	"BatchUpdateTasks": `{"ids":[7],"bandwidth_policy":[]}`,
 	"ShowBucketList":   accountBody, "ShowBucketObjects": browseBody, "ShowBucketRegion": locateBody, "CheckPrefix": prefixBody,
 	"ShowCdnInfo": cdnBody, "CheckUrlSourceListFileFormat": listBody,

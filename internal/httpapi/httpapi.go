@@ -31,8 +31,12 @@ type Tasks interface {
 	SetBandwidth(ctx context.Context, project string, id int64, ws []oms.BandwidthWindow) error
 	// BatchUpdate changes several tasks, all or nothing.
 	BatchUpdate(ctx context.Context, project string, u oms.BatchUpdate) error
-	// Failures returns at most limit failed objects after the key, in byte order.
-	Failures(ctx context.Context, project string, id int64, after string, limit int) ([]oms.Failure, error)
+	// FindFailures returns the failed objects that the filter selects, in byte order.
+	FindFailures(ctx context.Context, project string, id int64, f oms.FailureFilter) ([]oms.Failure, error)
+	// Causes sums up the failed objects that the filter selects by their codes, the most frequent first.
+	Causes(ctx context.Context, project string, id int64, f oms.FailureFilter) ([]oms.Cause, error)
+	// Retry starts a failed task over its failures with one of the codes of req; none means all.
+	Retry(ctx context.Context, project string, id int64, req oms.StartRequest) error
 }
 
 // Regions is the table of endpoints.

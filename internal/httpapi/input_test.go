@@ -283,6 +283,7 @@ func TestOtherRefusals(t *testing.T) {
 		bandPath  = base + "/7/bandwidth-policy"
 		batchPath = base + "/batch-update"
 		failPath  = "/ext/v1/" + project + "/tasks/7/failures"
+		retryPath = "/ext/v1/" + project + "/tasks/7/retry"
 	)
 	without := func(path string) string { return edit(t, start, path, "") }
 	with := func(path, value string) string { return edit(t, start, path, value) }
@@ -369,6 +370,22 @@ func TestOtherRefusals(t *testing.T) {
 		{"GET", failPath + "?limit=1001", "", "OMS.1003"},
 		{"GET", failPath + "?after=%25zz", "", "OMS.1003"},
 		{"GET", failPath + "?after=" + strings.Repeat("a", 16385), "", "OMS.1003"},
+		{"GET", failPath + "?group_by=size", "", "OMS.1003"},
+		{"GET", failPath + "?code=a,,b", "", "OMS.1003"},
+		{"GET", failPath + "?code=%27", "", "OMS.1003"},
+		{"GET", failPath + "?code=" + strings.Repeat("a,", 100) + "a", "", "OMS.1003"},
+		{"GET", failPath + "?prefix=" + strings.Repeat("a", 1025), "", "OMS.1003"},
+		{"GET", "/ext/v1/" + project + "/tasks/8/failures?group_by=code", "", "OMS.1009"},
+		// RetryTask.
+		{"POST", retryPath, "", "OMS.0067"},
+		{"POST", retryPath, without("dst_ak"), "OMS.1004"},
+		{"POST", retryPath, without("src_ak"), "OMS.1004"},
+		{"POST", retryPath, with("codes", `"X"`), "OMS.1010"},
+		{"POST", retryPath, with("codes", `["a b"]`), "OMS.1003"},
+		{"POST", retryPath, with("codes", `[""]`), "OMS.1003"},
+		{"POST", retryPath, with("codes", `["`+strings.Repeat("a", 65)+`"]`), "OMS.1003"},
+		{"POST", "/ext/v1/" + project + "/tasks/x/retry", start, "OMS.0054"},
+		{"POST", "/ext/v1/" + project + "/tasks/8/retry", start, "OMS.1009"},
 		{"GET", "/ext/v1/" + project + "/tasks/x/failures", "", "OMS.0054"},
 		{"GET", "/ext/v1/" + project + "/tasks/8/failures", "", "OMS.1009"},
 	}

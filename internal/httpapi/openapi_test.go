@@ -66,11 +66,19 @@ func operationDocs() map[string]operationDoc {
 			response: omsv2.ListLanesResponse{},
 		},
 		"ListFailures": {
-			summary: "Lists the failed objects of a task in byte order of their names (extension).", response: omsv2.ListFailuresResponse{},
+			summary:  "Lists the failed objects of a task in byte order of their names, or sums them up by cause (extension).",
+			response: omsv2.ListFailuresResponse{},
 			query: []parameter{
 				{"after", "Value of next of the page before: the last name, percent-encoded.", map[string]any{"type": "string"}},
+				{"code", "Only failures with this code; several are separated by commas.", map[string]any{"type": "string"}},
+				{"group_by", "With code, the answer holds causes instead of failures.", map[string]any{"type": "string", "enum": []any{"code"}}},
 				{"limit", "Page size.", number(1, 1000, 100)},
+				{"prefix", "Only objects whose names start with this.", map[string]any{"type": "string"}},
 			},
+		},
+		"RetryTask": {
+			summary: "Starts a failed task over its failures with the causes that are named, or over all (extension).",
+			request: omsv2.RetryTaskRequest{},
 		},
 	}
 }

@@ -63,6 +63,7 @@ func routes() []route {
 		{http.MethodPut, task + "/bandwidth-policy", "UpdateBandwidthPolicy", may(auth.TaskUpdate), normalBody, (*service).updateBandwidth},
 		{http.MethodPost, tasks + "/batch-update", "BatchUpdateTasks", may(auth.TaskUpdate), normalBody, (*service).batchUpdate},
 		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}/failures", "ListFailures", may(auth.ExtensionGet), noBody, (*service).listFailures},
+		{http.MethodPost, "/ext/v1/{project_id}/tasks/{task_id}/retry", "RetryTask", may(auth.TaskUpdate), normalBody, (*service).retryTask},
 		{http.MethodGet, "/ext/v1/{project_id}/concurrency", "ListLanes", may(auth.Administer), noBody, (*service).listLanes},
 	}
 	return slices.Concat(operations, groupRoutes(), syncRoutes(), bucketRoutes())

@@ -28,6 +28,7 @@ const (
 type Event struct {
 	Type       EventType
 	FailedOnly bool         // EventStart: retry only the recorded failures
+	Codes      []string     // with FailedOnly: only those with one of these codes, whether a list was written or not
 	Reason     *ErrorReason // EventFailed: required
 }
 
@@ -44,9 +45,12 @@ func (t Task) Apply(ev Event, now time.Time) (Task, error) {
 	switch ev.Type {
 	case EventStart, EventRerun:
 		if ev.FailedOnly {
-			if err := t.failedOnlyAllowed(); err != nil {
+			if err := t.failedOnlyAllowed(ev.Codes); err != nil {
 				return t, err
 			}
+		}
+		if ev.FailedOnly || !t.FailedOnly || t.Status != StatusPaused {
+			t.Spec.RetryCodes = ev.Codes
 		}
 		t.Generation++
 		t.Error, t.QueuedAt = nil, now
@@ -67,7 +71,15 @@ func (t Task) Apply(ev Event, now time.Time) (Task, error) {
 	return t, nil
 }
 
-func (t Task) failedOnlyAllowed() error {
+// failedOnlyAllowed returns nil when the failures can be retried alone. What names codes does not depend on the list in
+// the destination bucket: failures are kept here, however many.
+func (t Task) failedOnlyAllowed(codes []string) error {
+	if len(codes) > 0 {
+		if t.Status != StatusFailed || t.Counters.Failed == 0 {
+			return Errorf(Conflict, "OMS.0167", "the task has no failed objects to retry")
+		}
+		return nil
+	}
 	if t.FailedList.Code == "OMS.0305" || t.FailedList.Code == "OMS.0308" {
 		return Errorf(Conflict, "OMS.0308", "more than %d objects failed, the list is incomplete: start without migrate_failed_object", MaxRecordedFails)
 	}

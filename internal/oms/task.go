@@ -71,10 +71,10 @@ type TaskSpec struct {
 	Priority         Priority          `json:"priority"`
 	Slice            *KeySlice         `json:"slice,omitempty"` // only in tasks of groups; nil: all that is selected
 	// RetryCodes limit the present run to failures with one of these codes; none means no limit.
-	RetryCodes []string `json:"retry_codes,omitempty"`
-	Mode             TaskMode          `json:"mode,omitempty"`
-	Filters          *Filters          `json:"filters,omitempty"` // nil: all that is selected
-	Rename           []RenameRule      `json:"rename,omitempty"`  // in order; then the save prefix is put before
+	RetryCodes []string     `json:"retry_codes,omitempty"`
+	Mode       TaskMode     `json:"mode,omitempty"`
+	Filters    *Filters     `json:"filters,omitempty"` // nil: all that is selected
+	Rename     []RenameRule `json:"rename,omitempty"`  // in order; then the save prefix is put before
 }
 
 // Task is one migration from a source node to a destination node.
