@@ -109,6 +109,9 @@ func parseAuthorization(header string) (authorization, error) {
 // authenticate verifies the signature of the request and what its credential may do.
 func (c *call) authenticate() error {
 	header := c.r.Header.Get("Authorization")
+	if token, ok := bearer(c.r.Header); ok && c.byToken {
+		return c.admit(token)
+	}
 	if header == "" {
 		return errAccessDenied
 	}

@@ -54,6 +54,7 @@ type Cloud struct {
 	clock   func() time.Time
 	records *records
 	creds   credentials
+	google  tokenService
 	ids     atomic.Uint64
 	down    atomic.Bool
 	pages   sync.Pool     // of *page: buffers of listings

@@ -123,6 +123,9 @@ func (c *call) objectHeaders(o *Object, status int) {
 	if p.CRC64Header != "" {
 		h.Set(p.CRC64Header, strconv.FormatUint(o.xz(), 10))
 	}
+	if p.Tokens {
+		c.googleHeaders(o)
+	}
 	if p.Checksums && status == http.StatusOK && strings.EqualFold(c.r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
 		o.shownSum().set(h)
 	}

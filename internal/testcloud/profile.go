@@ -60,6 +60,7 @@ type Profile struct {
 	ListMillis      bool     // listings show Last-Modified with milliseconds, not only whole seconds
 	RFC2047         bool     // non-ASCII metadata comes back as RFC 2047 encoded words
 	NoConditions    bool     // If-Match and its like are ignored
+	Tokens          bool     // bearer tokens and x-goog- headers, as Google, beside signatures
 	PartHeads       bool     // HEAD with partNumber=1 tells the size of the first part and how many there are
 	MaxKeys         int      // per listing page
 	MaxParts        int      // highest part number and number of parts of a ListParts page
@@ -179,5 +180,5 @@ func Clone() Profile {
 
 // Profiles returns all personalities, AWS first.
 func Profiles() []Profile {
-	return []Profile{AWS(), OBS(), Plain(), OpaqueETag(), OSS(), Unordered(), Directory(), UTF16(), V1Only(), FewParts(), Clone()}
+	return []Profile{AWS(), OBS(), Plain(), OpaqueETag(), OSS(), Unordered(), Directory(), UTF16(), V1Only(), FewParts(), Clone(), GCS()}
 }

@@ -1,6 +1,7 @@
 package testcloud
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
@@ -57,16 +58,17 @@ func (op Op) Writes() bool {
 
 // call is one request on its way.
 type call struct {
-	cloud  *Cloud
-	w      http.ResponseWriter
-	r      *http.Request
-	op     Op
-	bucket string
-	key    string
-	query  url.Values
-	id     string
-	fired  []Fault // the faults that apply to it
-	accKey string
+	cloud   *Cloud
+	w       http.ResponseWriter
+	r       *http.Request
+	op      Op
+	bucket  string
+	key     string
+	query   url.Values
+	id      string
+	fired   []Fault // the faults that apply to it
+	accKey  string
+	byToken bool // a bearer token stands for the signature
 
 	cleanup func() // runs when the answer is out; nil: nothing to do
 
@@ -88,9 +90,17 @@ func (c *call) document(data []byte) (answer, error) {
 }
 
 func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
+	if c.profile.Tokens && r.Method == http.MethodPost && r.URL.Path == tokenPath {
+		c.giveToken(w, r)
+		return
+	}
 	start := c.clock()
 	k := &call{cloud: c, w: w, r: r, id: strings.ToUpper(string(appendHex16(nil, mix(c.ids.Add(1)))))}
-	routeErr := k.route()
+	var routeErr error
+	if _, ok := bearer(r.Header); ok && c.profile.Tokens {
+		routeErr = k.adopt()
+	}
+	routeErr = cmp.Or(routeErr, k.route())
 	c.records.begin(k.op)
 	defer func() {
 		c.records.end(k, start, c.clock())

@@ -42,6 +42,7 @@ type suite struct {
 	metadata    bool
 	truncates   bool
 	expiring    bool
+	wholeCopies bool
 	refused     func(key string) bool
 	mangled     func(key string) bool
 }
@@ -65,6 +66,9 @@ func MD5Enforced(s *suite) { s.md5Enforced = true }
 func Copy(name func(storage.Writer) string) Ability {
 	return func(s *suite) { s.copies, s.bucketName = true, name }
 }
+
+// WholeCopies says that the server copies objects but no parts: oms.Unsupported.
+func WholeCopies(s *suite) { s.wholeCopies = true }
 
 // MissingBucket adds the tests of a bucket that does not exist.
 func MissingBucket(open Open) Ability { return func(s *suite) { s.missing = open } }
