@@ -87,7 +87,7 @@ func (e *Engine) abortUploads(ctx context.Context, t oms.Task, dst destination) 
 			return nil
 		}
 		call, cancel := context.WithTimeout(ctx, abortPatience)
-		closed, abortErr := transfer.AbortUploads(call, dst, t.Spec.Dst.SavePrefix, left)
+		closed, abortErr := transfer.AbortUploads(call, dst, t.Spec, left)
 		cancel()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -118,7 +118,7 @@ func (e *Engine) abortBeforeDelete(ctx context.Context, t oms.Task) error {
 	if b, err := e.openBuckets(ctx, t); err == nil {
 		call, cancel := context.WithTimeout(ctx, abortPatience)
 		defer cancel()
-		closed, err := transfer.AbortUploads(call, b.dst, t.Spec.Dst.SavePrefix, left)
+		closed, err := transfer.AbortUploads(call, b.dst, t.Spec, left)
 		if err != nil {
 			e.log.InfoContext(ctx, "aborting uploads", "task_id", t.ID, "err", err)
 		}

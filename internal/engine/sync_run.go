@@ -298,7 +298,7 @@ func (s *syncer) uploads(ctx context.Context, t oms.SyncTask, q *syncQueue, b bu
 		return waiting, err
 	}
 	call, cancel := context.WithTimeout(ctx, abortPatience)
-	closed, abortErr := transfer.AbortUploads(call, b.dst, t.Spec.Dst.SavePrefix, orphans)
+	closed, abortErr := transfer.AbortUploads(call, b.dst, t.Spec, orphans)
 	cancel()
 	if abortErr != nil {
 		s.e.log.InfoContext(ctx, "aborting uploads", "sync_task_id", t.ID, "err", abortErr)

@@ -20,6 +20,16 @@ type Findings struct {
 	Unproved, UnprovedBytes   int64 // ModeVerify: equal in size, without a checksum that both sides offer
 }
 
+// Beyond returns what f has more than d, nothing where it has less.
+func (f Findings) Beyond(d Findings) Findings {
+	return Findings{
+		Filtered: max(0, f.Filtered-d.Filtered), FilteredBytes: max(0, f.FilteredBytes-d.FilteredBytes),
+		Absent: max(0, f.Absent-d.Absent), AbsentBytes: max(0, f.AbsentBytes-d.AbsentBytes),
+		Differing: max(0, f.Differing-d.Differing), DifferingBytes: max(0, f.DifferingBytes-d.DifferingBytes),
+		Unproved: max(0, f.Unproved-d.Unproved), UnprovedBytes: max(0, f.UnprovedBytes-d.UnprovedBytes),
+	}
+}
+
 // Add returns the sum of both.
 func (f Findings) Add(d Findings) Findings {
 	f.Filtered += d.Filtered

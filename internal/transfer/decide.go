@@ -16,6 +16,7 @@ const (
 	Skip                           // leave the destination as it is
 	Own                            // the destination holds this task's own earlier copy: counts as migrated
 	CompareCRC64                   // ask both sides for their CRC64 first, see DecideCRC64
+	LeaveOut                       // the filters do not take it
 )
 
 // Rules are what a decision depends on besides the two objects.
@@ -28,18 +29,24 @@ type Rules struct {
 	// Doubt is how much later than the source the destination may be for equal sizes to prove nothing: the source may
 	// have changed again while, or just before, the destination was written. 0: equal sizes and times are believed.
 	Doubt time.Duration
+	// Look asks for what the destination has even where the decision does not depend on it: somebody wants to know.
+	Look bool
 }
 
 // dependsOnDestination reports whether Decide wants to know what the destination has.
 func (r Rules) dependsOnDestination(src storage.ListedObject) bool {
-	tooOld := !r.MigrateSince.IsZero() && !src.ModTime.After(r.MigrateSince)
-	return !tooOld && (r.Overwrite != oms.FullOverwrite || !r.OwnSince.IsZero())
+	return !r.tooOld(src) && (r.Look || r.Overwrite != oms.FullOverwrite || !r.OwnSince.IsZero())
+}
+
+// tooOld reports whether the task leaves the object where it is because of its age.
+func (r Rules) tooOld(src storage.ListedObject) bool {
+	return !r.MigrateSince.IsZero() && !src.ModTime.After(r.MigrateSince)
 }
 
 // Decide says what to do with src, given what the destination has under its key (nil: nothing). It is pure.
 // Instants are compared at whole seconds, the coarser resolution of the two sides (rule C7).
 func Decide(src storage.ListedObject, dst *storage.ListedObject, r Rules) Action {
-	if !r.MigrateSince.IsZero() && !src.ModTime.After(r.MigrateSince) {
+	if r.tooOld(src) {
 		return Skip
 	}
 	if dst == nil {

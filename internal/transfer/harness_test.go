@@ -193,7 +193,7 @@ func (r *run) mustFinishAndSweep(tb testing.TB) oms.Counters {
 // sweep aborts the uploads that are left when a task ends, as the engine does.
 func (r *run) sweep(tb testing.TB) {
 	tb.Helper()
-	closed, err := transfer.AbortUploads(tb.Context(), open(tb, r.pair.dstURL, "dst"), r.spec.Dst.SavePrefix, r.journal.openUploads())
+	closed, err := transfer.AbortUploads(tb.Context(), open(tb, r.pair.dstURL, "dst"), r.spec, r.journal.openUploads())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/openoms/openoms/internal/guard"
 	"github.com/openoms/openoms/internal/keyspace"
 	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/rules"
 	"github.com/openoms/openoms/internal/storage"
 )
 
@@ -130,6 +131,11 @@ type Job struct {
 	names   []string // exact names of the task, sorted
 	lines   lines    // of tasks with list files
 
+	filter *rules.Filter // nil takes all
+	naming *rules.Names
+	broken error   // filters or names cannot be compiled
+	visit  visitor // sees the listed objects instead of all else; nil in a job that moves objects
+
 	ctx    context.Context //nolint:containedctx // the context of Run, for work that outlives the worker that began it
 	cancel context.CancelCauseFunc
 
@@ -185,6 +191,7 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	if plan.Spec.Type == oms.TypeURLList {
 		j.plan.Src = named{urls: plan.Src, of: &j.lines}
 	}
+	j.broken = j.compile()
 	prefixes, names := plan.Spec.Selection()
 	j.names = names
 	selected := slices.Concat(prefixes, names, []string{""})[0] // keys may be allowed to list nothing else
@@ -232,6 +239,9 @@ func (j *Job) Boundaries() []string {
 // of ctx when that ended, as soon as requests in flight have been cut off; a *Stopped error for trouble that is no
 // object's fault; a *Disorder when the source cannot be listed in order. What finished before was reported.
 func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload) error {
+	if j.broken != nil {
+		return j.broken
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	j.mu.Lock()
@@ -362,7 +372,7 @@ func (j *Job) checkBucket(side oms.Side) error {
 	}
 	check := j.sides[0].ping
 	if side == oms.Destination {
-		check = j.tryWrite
+		check = j.tryDestination
 	}
 	v.began = time.Now()
 	v.err = persist(j.ctx, check) // not the part's context: the outcome is for all
@@ -370,6 +380,14 @@ func (j *Job) checkBucket(side oms.Side) error {
 		v.err = nil
 	}
 	return v.err
+}
+
+// tryDestination asks the destination for what the task needs of it.
+func (j *Job) tryDestination(ctx context.Context) error {
+	if j.plan.Spec.ReadOnly() {
+		return j.sides[1].ping(ctx)
+	}
+	return j.tryWrite(ctx)
 }
 
 // tryWrite writes a tiny object in the task's own folder. Whether it may be deleted does not matter, see Probe.

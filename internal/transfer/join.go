@@ -24,7 +24,8 @@ const (
 // newJoiner.
 type joiner struct {
 	cursor *cursor
-	save   string
+	from   string                // that source keys begin with and that is no part of what is compared
+	save   string                // that comes in its place at the destination
 	within func(key string) bool // whether a source key behind this one may still be asked for
 	atEnd  func(last string)     // told where the destination has no more keys
 	blind  *atomic.Bool          // the destination's listing cannot be used
@@ -50,6 +51,7 @@ func newJoiner(c *cursor, save string) *joiner {
 // seek returns what the destination has for the source key, nil for nothing; known is false when the object must be
 // looked up. Keys must ascend.
 func (d *joiner) seek(ctx context.Context, key string) (there *storage.ListedObject, known bool, err error) {
+	key = key[len(d.from):]
 	for !d.blind.Load() {
 		if there, ok := d.find(ctx, key); ok {
 			return there, true, nil

@@ -119,7 +119,7 @@ func (it *item) copyLarge(ctx context.Context) outcome {
 			return it.copySmall(ctx)
 		}
 		u := &upload{
-			it: it, mp: mp, src: src, key: it.job.plan.Spec.Dst.DestinationKey(it.obj.Key), proof: ProvedCRC32C, before: before,
+			it: it, mp: mp, src: src, key: it.job.destination(it.obj.Key), proof: ProvedCRC32C, before: before,
 		}
 		o := u.run(ctx)
 		before = u.before

@@ -247,6 +247,7 @@ func (t *tally) beyond(counted oms.Counters, recorded []oms.Failure) (d oms.Coun
 		[...]int64{t.sum.ListedBytes, t.sum.MigratedBytes, t.sum.FailedBytes},
 		[...]int64{counted.ListedBytes - size, counted.MigratedBytes})
 	d.MovedBytes = max(0, t.sum.MovedBytes-counted.MovedBytes)
+	d.Findings = t.sum.Beyond(counted.Findings)
 	return d
 }
 

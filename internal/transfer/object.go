@@ -38,6 +38,7 @@ type item struct {
 	prior  *oms.Failure // the failure that is retried; nil on first attempts
 	tries  tries
 	beside bool // runs beside the workers, so that it may wait for parts
+	absent bool // the destination was asked and has no such object
 }
 
 func (it *item) large() bool { return it.obj.Size > maxSingle && !it.stat && !it.look }
@@ -45,7 +46,8 @@ func (it *item) large() bool { return it.obj.Size > maxSingle && !it.stat && !it
 // outcome is what became of an item.
 type outcome struct {
 	action Action
-	moved  int64 // bytes sent to the destination that count
+	moved  int64        // bytes sent to the destination that count
+	found  oms.Findings // of a task that writes nothing
 	err    error
 	code   string // of the failed list, when err is set
 }
@@ -72,6 +74,12 @@ func (it *item) guarded(ctx context.Context) (o outcome, requeued bool) {
 // process decides where the listing could not, and copies.
 func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
 	it.tries.key = it.obj.Key
+	if err := it.job.checkName(it.obj.Key); err != nil {
+		return failed(oms.FailName, err), false
+	}
+	if it.job.plan.Spec.ReadOnly() {
+		return it.study(ctx), false
+	}
 	if it.stat || it.look || it.crc64 {
 		action, o := it.inspect(ctx)
 		if o.err != nil || action != Copy {
@@ -99,12 +107,6 @@ func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
 // copy moves the object, again from the start when it changed meanwhile. An object that turns out to be large goes
 // back to the queue, since a worker must not wait for parts.
 func (it *item) copy(ctx context.Context) (o outcome, requeued bool) {
-	if len(it.job.plan.Spec.Dst.DestinationKey(it.obj.Key)) > maxKey {
-		return failed(oms.FailName, &oms.Error{
-			Op: "copy", Key: it.obj.Key, Kind: oms.Unsupported,
-			Msg: "the destination key would be longer than " + strconv.Itoa(maxKey) + " bytes",
-		}), false
-	}
 	for restart := 1; ; restart++ {
 		var o outcome
 		switch {
@@ -183,15 +185,14 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 	if it.prior != nil && it.prior.Wrote() {
 		return Copy, outcome{} // what the destination holds may be what went wrong
 	}
-	var dst storage.Object
-	err = it.job.retry(ctx, dstRead, func(ctx context.Context, _ *watch) error {
-		dst, err = it.job.plan.Dst.Stat(ctx, it.job.plan.Spec.Dst.DestinationKey(it.obj.Key))
-		return err
-	})
+	if it.stat && !it.job.filter.Takes(it.obj.Key, it.obj.Size, it.obj.ModTime) {
+		return LeaveOut, outcome{action: LeaveOut}
+	}
+	dst, err := it.statDestination(ctx)
 	listed := &dst.ListedObject
 	switch {
 	case oms.KindOf(err) == oms.NotFound:
-		listed = nil
+		listed, it.absent = nil, true
 	case err != nil:
 		return Copy, failed(oms.FailGetDstMeta, err)
 	}
@@ -242,7 +243,7 @@ func (it *item) copyThrough(ctx context.Context, buf []byte) outcome {
 			try = maxCorrupt
 		}
 		if try >= maxCorrupt {
-			if err := it.discard(ctx, j.plan.Spec.Dst.DestinationKey(it.obj.Key), w.ETag); err != nil {
+			if err := it.discard(ctx, j.destination(it.obj.Key), w.ETag); err != nil {
 				return failed(oms.FailConsistency, err)
 			}
 			return failed(oms.FailConsistency, errSourceETag)
@@ -293,7 +294,7 @@ func (it *item) fetch(ctx context.Context, w *watch, buf []byte) (content, error
 // end is deleted.
 func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outcome, storage.Written) {
 	j := it.job
-	key := j.plan.Spec.Dst.DestinationKey(it.obj.Key)
+	key := j.destination(it.obj.Key)
 	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: j.attrs(obj), Sums: ev.sums(j.plan.Abilities, &j.srcETags)}
 	for try := 1; ; try++ {
 		var w storage.Written
@@ -437,15 +438,19 @@ func (b *batch) book(it *item, o outcome, now time.Time) {
 	} else {
 		d.Listed, d.ListedBytes = 1, size
 	}
+	d.Findings = o.found
 	switch {
 	case o.err != nil:
 		d.Failed++
 		d.FailedBytes += size
+		d.Findings = o.findings(size)
 		b.failures = append(b.failures, oms.Failure{
 			TaskID: it.job.plan.TaskID, Key: it.failureKey(), Size: size, Kind: oms.KindOf(o.err), Code: o.code,
 			Message: oms.Clean(o.err.Error()), At: now.UnixMilli(),
 		})
-	case o.action == Skip:
+	case o.action == LeaveOut && it.prior == nil:
+		d.Listed, d.ListedBytes, d.Filtered, d.FilteredBytes = 0, 0, 1, size
+	case o.action == Skip, o.action == LeaveOut, it.job.plan.Spec.ReadOnly():
 		d.Skipped, d.SkippedBytes = 1, size
 	default:
 		d.Migrated, d.MigratedBytes, d.MovedBytes = 1, size, o.moved

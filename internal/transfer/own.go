@@ -30,7 +30,7 @@ func sameContent(src, dst storage.ListedObject) bool {
 // proveOwn reports whether the destination holds the source object's bytes; false sends them again.
 func (it *item) proveOwn(ctx context.Context) (bool, error) {
 	j := it.job
-	key := j.plan.Spec.Dst.DestinationKey(it.obj.Key)
+	key := j.destination(it.obj.Key)
 	var dst storage.Object
 	err := j.retry(ctx, dstRead, func(ctx context.Context, _ *watch) (err error) {
 		dst, err = j.plan.Dst.Stat(ctx, key)

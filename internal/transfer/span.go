@@ -15,6 +15,9 @@ type span struct {
 	vacant  *string         // the destination has nothing behind this key; nil when that is not known; as r
 	failed  []oms.Failure   // recorded failures among its keys that are retried in passing, ascending
 
+	// What the filters left out of the present page, which is not found; only the walker touches them.
+	leftOut, leftOutBytes int64
+
 	window window
 }
 

@@ -122,7 +122,7 @@ func TestAbortUploads(t *testing.T) {
 	named, intent1, intent2, neighbour := create("p/a"), create("p/b"), create("p/b"), create("p/b2")
 	_, _ = intent1, intent2
 	list := []oms.Upload{{TaskID: 1, Key: "a", UploadID: named}, {TaskID: 1, Key: "b"}, {TaskID: 1, Key: "gone", UploadID: "upload-nowhere"}}
-	closed, err := transfer.AbortUploads(t.Context(), s, "p/", list)
+	closed, err := transfer.AbortUploads(t.Context(), s, oms.TaskSpec{Dst: oms.DestinationNode{SavePrefix: "p/"}}, list)
 	if err != nil || len(closed) != 3 {
 		t.Fatalf("closed %v, %v", closed, err)
 	}
@@ -131,7 +131,7 @@ func TestAbortUploads(t *testing.T) {
 	}
 	again := create("p/c")
 	p.dst.Faults.Add(testcloud.Rule{Ops: []testcloud.Op{testcloud.AbortMultipartUpload}, Key: testcloud.KeyIs("p/a"), Fault: testcloud.Fail(403, "AccessDenied")})
-	closed, err = transfer.AbortUploads(t.Context(), s, "p/", []oms.Upload{list[0], {TaskID: 1, Key: "c", UploadID: again}})
+	closed, err = transfer.AbortUploads(t.Context(), s, oms.TaskSpec{Dst: oms.DestinationNode{SavePrefix: "p/"}}, []oms.Upload{list[0], {TaskID: 1, Key: "c", UploadID: again}})
 	if !errors.Is(err, oms.Denied) || len(closed) != 1 || closed[0].Key != "c" {
 		t.Fatalf("closed %v, %v", closed, err)
 	}

@@ -40,6 +40,9 @@ func (t target) class() guard.Class {
 func (j *Job) openFlows() {
 	weight := guard.Weight(j.plan.Spec.Priority)
 	for t := range targets {
+		if t.side() == oms.Destination && j.plan.Dst == nil {
+			continue // of a survey
+		}
 		key := guard.Key{Endpoint: j.plan.Spec.Src.Endpoint.URL, Bucket: j.plan.Spec.Src.Bucket, Class: t.class()}
 		if t.side() == oms.Destination {
 			key.Endpoint, key.Bucket = j.plan.Spec.Dst.Endpoint.URL, j.plan.Spec.Dst.Bucket

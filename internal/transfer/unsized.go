@@ -148,7 +148,7 @@ func (s *unsized) open(ctx context.Context) outcome {
 	if !ok {
 		return failed(oms.FailInitUpload, &oms.Error{Op: "copy", Key: s.it.obj.Key, Kind: oms.Unsupported, Msg: "the destination takes no multipart uploads"})
 	}
-	u := &upload{it: s.it, mp: mp, src: s.obj, key: j.plan.Spec.Dst.DestinationKey(s.it.obj.Key), proof: ProvedCRC32C}
+	u := &upload{it: s.it, mp: mp, src: s.obj, key: j.destination(s.it.obj.Key), proof: ProvedCRC32C}
 	if prior, ok := j.takeUpload(s.it.obj.Key); ok {
 		if err := j.abandon(ctx, mp, u.key, prior); err != nil {
 			return failed(oms.FailInitUpload, err)

@@ -5,20 +5,25 @@ import (
 	"errors"
 
 	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/rules"
 	"github.com/openoms/openoms/internal/storage"
 )
 
-// AbortUploads aborts uploads of a task, whose destination keys start with savePrefix: those with an id by it, mere
+// AbortUploads aborts uploads of a task, whose spec tells their destination keys: those with an id by it, mere
 // intents by asking the store which uploads of that key are open. It goes on after an error and returns what is
 // closed, with the errors joined.
-func AbortUploads(ctx context.Context, dst storage.Writer, savePrefix string, uploads []oms.Upload) (closed []oms.UploadRef, err error) {
+func AbortUploads(ctx context.Context, dst storage.Writer, spec oms.TaskSpec, uploads []oms.Upload) (closed []oms.UploadRef, err error) {
 	mp, ok := dst.(storage.Multiparter)
 	if !ok {
 		return nil, nil
 	}
+	names, err := rules.NewNames(spec.Dst.SavePrefix, spec.Rename)
+	if err != nil {
+		return nil, err
+	}
 	var errs []error
 	for _, u := range uploads {
-		if err := abortUpload(ctx, mp, savePrefix+u.Key, u); err != nil {
+		if err := abortUpload(ctx, mp, names.Of(u.Key), u); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -3,6 +3,8 @@ package transfer
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -247,10 +249,10 @@ func (j *Job) walkKeys(ctx context.Context, s *span) error {
 			src.prefetch(ctx)
 		}
 		if len(mine) > 0 {
-			if err := j.walkPage(ctx, s, mine, dst); err != nil {
+			if err := j.usePage(ctx, s, mine, dst); err != nil {
 				return err
 			}
-			j.note(mine)
+			j.note(s, mine)
 		}
 		if ended {
 			return nil
@@ -258,14 +260,23 @@ func (j *Job) walkKeys(ctx context.Context, s *span) error {
 	}
 }
 
-// note counts objects as found.
-func (j *Job) note(page []storage.ListedObject) {
+// usePage shows a page to the visitor, or decides on its objects.
+func (j *Job) usePage(ctx context.Context, s *span, page []storage.ListedObject, dst *joiner) error {
+	if j.visit != nil {
+		return j.visit(page)
+	}
+	return j.walkPage(ctx, s, page, dst)
+}
+
+// note counts the objects of a page as found, but for those that the filters left out.
+func (j *Job) note(s *span, page []storage.ListedObject) {
 	var bytes int64
 	for i := range page {
 		bytes += page[i].Size
 	}
-	j.found.Add(int64(len(page)))
-	j.foundBytes.Add(bytes)
+	j.found.Add(int64(len(page)) - s.leftOut)
+	j.foundBytes.Add(bytes - s.leftOutBytes)
+	s.leftOut, s.leftOutBytes = 0, 0
 }
 
 // source returns what lists the source in byte order.
@@ -278,11 +289,16 @@ func (j *Job) source() lister {
 
 // join returns what finds the span's keys at the destination.
 func (j *Job) join(s *span) *joiner {
-	save := j.plan.Spec.Dst.SavePrefix
-	d := newJoiner(newCursor(j.listing(dstList, j.plan.Dst), save+s.r.Prefix, afterKey(save, s.r)), save)
-	d.within = func(key string) bool { return j.within(s, key) }
+	from, to, ordered := j.translation(s)
+	d := newJoiner(newCursor(j.listing(dstList, j.plan.Dst), to+s.r.Prefix[len(from):], afterKey(from, to, s.r)), to)
+	d.from = from
+	d.within = func(key string) bool { return j.within(s, from+key) }
 	d.blind = &j.blind
-	d.atEnd = func(last string) { j.noneBehind(s, last) }
+	if !ordered {
+		d.blind = new(atomic.Bool)
+		d.blind.Store(true)
+	}
+	d.atEnd = func(last string) { j.noneBehind(s, from+last) }
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	d.ended = s.vacant != nil && s.r.Cur >= *s.vacant
@@ -298,11 +314,11 @@ func (j *Job) noneBehind(s *span, key string) {
 
 // afterKey returns where the destination's listing of a range begins: a range that starts at the beginning has no
 // lower bound but the prefix.
-func afterKey(save string, r oms.Range) string {
-	if r.Cur == "" {
+func afterKey(from, to string, r oms.Range) string {
+	if r.Cur == "" || !strings.HasPrefix(r.Cur, from) {
 		return ""
 	}
-	return save + r.Cur
+	return to + r.Cur[len(from):]
 }
 
 // walkPage decides on the objects of a page and hands out those to copy.
@@ -335,6 +351,10 @@ func (j *Job) place(ctx context.Context, b *batch, src *storage.ListedObject, ds
 		b.add(item{job: j, batch: b, obj: *src, stat: true, prior: prior}, left)
 		return nil
 	}
+	if j.filter != nil && !j.filter.Takes(src.Key, src.Size, src.ModTime) {
+		b.leaveOut(src)
+		return nil
+	}
 	var there *storage.ListedObject
 	if rules.dependsOnDestination(*src) {
 		found, known, err := dst.seek(ctx, src.Key)
@@ -347,8 +367,15 @@ func (j *Job) place(ctx context.Context, b *batch, src *storage.ListedObject, ds
 		}
 		there = found
 	}
-	switch action := Decide(*src, there, rules); action {
-	case Skip:
+	action := Decide(*src, there, rules)
+	if rules.Look && !rules.tooOld(*src) {
+		if !j.weigh(b, src, there, action) {
+			b.add(item{job: j, batch: b, obj: *src, look: true, crc64: action == CompareCRC64}, left)
+		}
+		return nil
+	}
+	switch action {
+	case Skip, LeaveOut:
 		b.delta.Listed++
 		b.delta.ListedBytes += src.Size
 		b.delta.Skipped++
@@ -391,7 +418,8 @@ func (j *Job) dispatch(ctx context.Context, b *batch) error {
 // rules returns what decides about the objects of a span.
 func (j *Job) rules(s *span) Rules {
 	r := Rules{Overwrite: j.plan.Spec.Overwrite, MigrateSince: j.plan.Spec.MigrateSince}
-	if s.resumed {
+	r.Look = j.plan.Spec.ReadOnly()
+	if s.resumed && !r.Look {
 		r.OwnSince = j.plan.Epoch
 	}
 	if s.r.Kind == oms.RangeEvents {
@@ -405,6 +433,12 @@ func (j *Job) walkNames(ctx context.Context, s *span) error {
 	b := &batch{span: s}
 	for _, name := range j.names {
 		if !s.r.Contains(name) {
+			continue
+		}
+		if !j.filter.Key(name) {
+			b.delta.Filtered++
+			b.objects++
+			b.last = name
 			continue
 		}
 		b.items = append(b.items, item{job: j, batch: b, obj: storage.ListedObject{Key: name}, stat: true})

@@ -154,6 +154,12 @@ func (j *Job) walkLines(ctx context.Context, s *span) error {
 		if opts.Stop > 0 {
 			end = min(end, opts.Stop)
 		}
+		if !j.filter.Key(e.Name) {
+			if err := hand.leaveOut(ctx, oms.LinePosition(end)); err != nil {
+				return err
+			}
+			continue
+		}
 		it := item{obj: storage.ListedObject{Key: e.Name}, stat: true, line: &oms.Line{Index: file.Index, Offset: e.Offset}}
 		j.found.Add(1)
 		if err := hand.add(ctx, it, e.URL, oms.LinePosition(end)); err != nil {
@@ -273,6 +279,21 @@ func (h *handing) add(ctx context.Context, it item, url, last string) error {
 	}
 	return nil
 }
+
+// leaveOut counts an object that the filters leave out by its name.
+func (h *handing) leaveOut(ctx context.Context, last string) error {
+	b := h.batch
+	b.delta.Filtered++
+	b.objects++
+	b.last = last
+	if b.objects >= mostLeftOut {
+		return h.flush(ctx)
+	}
+	return nil
+}
+
+// mostLeftOut is how many names of a list are left out before the checkpoint moves.
+const mostLeftOut = 10_000
 
 // flush hands out what the batch holds and begins a new one.
 func (h *handing) flush(ctx context.Context) error {
