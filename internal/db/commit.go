@@ -34,7 +34,7 @@ type statements map[string]*sql.Stmt
 func (db *DB) prepare(ctx context.Context) (statements, error) {
 	s := make(statements)
 	for _, text := range append([]string{
-		shareTask, selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
+		shareTask, progressStatement, selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
 		upsertUpload, upsertPart, deleteParts, deleteUpload,
 	}, append(syncStatements(), objectListStatements()...)...) {
 		full := text
@@ -90,6 +90,9 @@ func (db *DB) Commit(ctx context.Context, c oms.Commit) (lost []int, err error) 
 			b.gather(&c.Checkpoints[i])
 		}
 		if err := b.storeOutcomes(ctx); err != nil {
+			return err
+		}
+		if err := b.progress(ctx, c.Progress); err != nil {
 			return err
 		}
 		return b.uploads(ctx, c)

@@ -37,10 +37,13 @@ type dialect struct {
 	snapshot sql.IsolationLevel
 	// lockSchema makes migrations of several processes take turns; "" where a writer is alone.
 	lockSchema string
-	// hasSchema tells whether there is a schema_migrations table, without the right to make one; "" where everybody has it.
+	// hasSchema tells whether there is a schema_migrations table, without the right to make one.
 	hasSchema string
 	// types translates a migration.
 	types func(text string) string
+	// notify tells the other processes a text, listen waits for such texts; "" and nil where there is only one process.
+	notify string
+	listen func(ctx context.Context, place string, changed func(oms.Wake)) error
 	// ticket reads what tells later whether a transaction was committed, NULL if it changed nothing; "" where a commit
 	// that fails is known to have failed.
 	ticket string
@@ -70,6 +73,7 @@ func sqlite() dialect {
 	return dialect{
 		minVersion: "3.51.3",
 		writers:    1,
+		hasSchema:  "SELECT COUNT(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'",
 		types:      func(text string) string { return text },
 		connect:    sqliteConnector,
 		integrity:  sqliteCheck,

@@ -60,6 +60,8 @@ func postgres() dialect {
 		lockSchema: "SELECT pg_advisory_xact_lock(" + schemaLock + ")",
 		hasSchema:  "SELECT to_regclass('schema_migrations') IS NOT NULL",
 		ticket:     "SELECT CAST(pg_current_xact_id_if_assigned() AS TEXT)",
+		notify:     "SELECT pg_notify('" + wakeChannel + "', $1)",
+		listen:     postgresListen,
 		types:      func(text string) string { return blobs.ReplaceAllString(text, "BYTEA") },
 		connect:    postgresConnector,
 		integrity:  postgresCheck,
@@ -106,6 +108,40 @@ func postgresConfig(text string, a access) (*pgx.ConnConfig, error) {
 		return nil, oms.Errorf(oms.Invalid, "", "the database URL cannot be read: check its host, port and parameters, and the files that they name")
 	}
 	return config, nil
+}
+
+// wakeChannel is where processes tell one another what has changed.
+const wakeChannel = "openoms"
+
+// postgresListen waits for what others tell on a connection of its own, until ctx ends or the connection is lost.
+func postgresListen(ctx context.Context, place string, changed func(oms.Wake)) (err error) {
+	config, err := postgresConfig(place, writing) // a standby passes nothing on
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = errors.Join(err, conn.Close(last))
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+wakeChannel); err != nil {
+		return err
+	}
+	for _, topic := range []oms.WakeTopic{oms.WakeTasks, oms.WakeGroups, oms.WakeSyncs} { // what was missed until now
+		changed(oms.Wake{Topic: topic})
+	}
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		topic, id, _ := strings.Cut(n.Payload, ":")
+		changed(oms.Wake{Topic: oms.WakeTopic(topic), ID: id})
+	}
 }
 
 // local reports whether all hosts of the URL are this machine.

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,19 +26,21 @@ type migration struct {
 	text    string
 }
 
-// loadMigrations returns the steps in order: migrations/0001_name.sql is version 1, and none is missing.
+// loadMigrations returns the steps in order: migrations/0001_name.sql is version 1. Each has a number of its own.
 func loadMigrations(files fs.FS) ([]migration, error) {
 	names, err := fs.Glob(files, "migrations/*.sql")
 	if err != nil {
 		return nil, err
 	}
 	var steps []migration
-	for i, name := range names { // Glob sorts
+	last := 0
+	for _, name := range names { // Glob sorts
 		number, _, _ := strings.Cut(path.Base(name), "_")
 		version, err := strconv.Atoi(number)
-		if err != nil || version != i+1 {
+		if err != nil || version <= last {
 			return nil, oms.Errorf(oms.Other, "", "migration %s is out of order", name)
 		}
+		last = version
 		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
@@ -55,67 +58,81 @@ func (db *DB) migrate(ctx context.Context, files fs.FS) error {
 		return err
 	}
 	for {
-		version, err := db.madeVersion(ctx)
-		if err == nil && version < len(steps) {
-			version, err = db.makeStep(ctx, steps)
-		}
-		switch {
-		case err != nil:
+		made, err := db.madeSteps(ctx)
+		if err != nil {
 			return err
-		case version > len(steps):
-			return oms.Errorf(oms.Unsupported, "", "the database has schema version %d, this program knows %d: use a newer program", version, len(steps))
-		case version == len(steps):
-			return nil
 		}
-		db.log.InfoContext(ctx, "database migrated", "version", steps[version].version, "name", steps[version].name)
+		next, err := nextStep(steps, made)
+		if err != nil || next == nil {
+			return err
+		}
+		done, err := db.makeStep(ctx, steps)
+		if err != nil {
+			return err
+		}
+		if done != nil {
+			db.log.InfoContext(ctx, "database migrated", "version", done.version, "name", done.name)
+		}
 	}
 }
 
-// madeVersion returns the last step made, or 0; it changes nothing, so that a schema that is up to date needs no right to
-// make one.
-func (db *DB) madeVersion(ctx context.Context) (version int, err error) {
-	if db.dialect.hasSchema == "" {
-		return 0, nil // whoever opens the file may change it
+// nextStep returns the first step that is not made, nil when all are; Unsupported when one is made that this program
+// does not know.
+func nextStep(steps []migration, made []int64) (next *migration, err error) {
+	known := make(map[int64]bool, len(steps))
+	for i := len(steps) - 1; i >= 0; i-- {
+		version := int64(steps[i].version)
+		known[version] = true
+		if !slices.Contains(made, version) {
+			next = &steps[i]
+		}
 	}
-	var made bool
-	if err := db.writer.QueryRowContext(ctx, db.dialect.hasSchema).Scan(&made); err != nil || !made {
-		return 0, wrap(ctx, "migrate", err)
+	for _, version := range made {
+		if !known[version] {
+			return nil, oms.Errorf(oms.Unsupported, "", "the database has schema version %d, which this program does not know: use a newer program", version)
+		}
 	}
-	err = db.writer.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_migrations").Scan(&version)
-	return version, wrap(ctx, "migrate", err)
+	return next, nil
 }
 
-// makeStep makes the step that is next, if there is one, and returns the version before it.
-func (db *DB) makeStep(ctx context.Context, steps []migration) (version int, err error) {
+// madeSteps returns the steps made. It changes nothing, so that a schema that is up to date needs no right to make one.
+func (db *DB) madeSteps(ctx context.Context) ([]int64, error) {
+	var exists bool
+	if err := db.writer.QueryRowContext(ctx, db.dialect.hasSchema).Scan(&exists); err != nil || !exists {
+		return nil, wrap(ctx, "migrate", err)
+	}
+	made, err := query(ctx, db.writer, scanInt64, selectMade)
+	return made, wrap(ctx, "migrate", err)
+}
+
+const selectMade = "SELECT version FROM schema_migrations ORDER BY version"
+
+// makeStep makes the next step and returns it, nil when another process was faster.
+func (db *DB) makeStep(ctx context.Context, steps []migration) (next *migration, err error) {
 	err = db.write(ctx, "migrate", func(tx *sql.Tx) error {
 		if db.dialect.lockSchema != "" {
 			if _, err := tx.ExecContext(ctx, db.dialect.lockSchema); err != nil {
 				return err
 			}
 		}
-		if version, err = schemaVersion(ctx, tx); err != nil {
-			return err
-		}
-		if version >= len(steps) {
-			return nil
-		}
-		return db.apply(ctx, tx, steps[version])
-	})
-	return version, err
-}
-
-// schemaVersion returns the last step made, 0 in an empty database.
-func schemaVersion(ctx context.Context, tx *sql.Tx) (version int, err error) {
-	_, err = tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations (
+		_, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations (
     version    BIGINT NOT NULL PRIMARY KEY,
     name       TEXT   NOT NULL,
     applied_at BIGINT NOT NULL
 )`)
-	if err != nil {
-		return 0, err
-	}
-	err = tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_migrations").Scan(&version)
-	return version, err
+		if err != nil {
+			return err
+		}
+		made, err := query(ctx, tx, scanInt64, selectMade)
+		if err != nil {
+			return err
+		}
+		if next, err = nextStep(steps, made); err != nil || next == nil {
+			return err
+		}
+		return db.apply(ctx, tx, *next)
+	})
+	return next, err
 }
 
 func (db *DB) apply(ctx context.Context, tx *sql.Tx, m migration) error {

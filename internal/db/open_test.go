@@ -238,7 +238,7 @@ func TestMigrateRefuses(t *testing.T) {
 		name  string
 		files fstest.MapFS
 	}{
-		{"a gap", fstest.MapFS{"migrations/0001_a.sql": {}, "migrations/0003_b.sql": {}}},
+		{"a number twice", fstest.MapFS{"migrations/0001_a.sql": {}, "migrations/0001_b.sql": {}}},
 		{"no number", fstest.MapFS{"migrations/a.sql": {}}},
 		{"a step that fails", fstest.MapFS{"migrations/0001_a.sql": {Data: []byte("CREATE TABLE a (b BIGINT); CREATE TABLE a (b BIGINT)")}}},
 	}

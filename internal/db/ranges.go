@@ -28,6 +28,9 @@ RETURNING `+rangeColumns, owner, id, max(limit, 0))
 		if err != nil || len(list) == 0 {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM work_requests WHERE task_id = $1 AND owner = $2", id, owner); err != nil {
+			return err
+		}
 		return db.registerWorker(ctx, tx, owner)
 	})
 	slices.SortFunc(list, func(a, b oms.Range) int { return cmp.Compare(a.Seq, b.Seq) })

@@ -93,7 +93,10 @@ func (db *DB) AddSyncEvents(ctx context.Context, project, id string, keys []stri
 		if err := b.exec(ctx, updateSyncQueue, t.Number, seq, pending+fresh); err != nil {
 			return err
 		}
-		return b.count(ctx, t.Number, db.now(), oms.SyncCounts{Requests: int64(len(keys))})
+		if err := b.count(ctx, t.Number, db.now(), oms.SyncCounts{Requests: int64(len(keys))}); err != nil {
+			return err
+		}
+		return db.notify(ctx, tx, oms.Wake{Topic: oms.WakeEvents, ID: id})
 	})
 }
 

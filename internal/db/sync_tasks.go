@@ -52,8 +52,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7, '', 0, 0, 0, 0)`, t.ID, t.Number, t.
 		if err := insertSyncCredentials(ctx, tx, t.Number, sealed); err != nil {
 			return err
 		}
-		t, err = findSync(ctx, tx, t.ProjectID, t.ID, "")
-		return err
+		if t, err = findSync(ctx, tx, t.ProjectID, t.ID, ""); err != nil {
+			return err
+		}
+		return db.notify(ctx, tx, oms.Wake{Topic: oms.WakeSyncs})
 	})
 	if err != nil {
 		return oms.SyncTask{}, err
@@ -116,8 +118,10 @@ func (db *DB) ChangeSync(ctx context.Context, project, id string, change func(om
 				return err
 			}
 		}
-		t, err = findSync(ctx, tx, project, id, "")
-		return err
+		if t, err = findSync(ctx, tx, project, id, ""); err != nil {
+			return err
+		}
+		return db.notify(ctx, tx, oms.Wake{Topic: oms.WakeSyncs})
 	})
 	if err != nil {
 		return oms.SyncTask{}, err

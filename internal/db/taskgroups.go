@@ -38,8 +38,10 @@ func (db *DB) CreateGroup(ctx context.Context, g oms.Group, spans []oms.GroupSpa
 		if err := insertGroupCredentials(ctx, tx, g.ID, sealed); err != nil {
 			return err
 		}
-		g, err = findGroup(ctx, tx, g.ProjectID, g.ID)
-		return err
+		if g, err = findGroup(ctx, tx, g.ProjectID, g.ID); err != nil {
+			return err
+		}
+		return db.notify(ctx, tx, oms.Wake{Topic: oms.WakeGroups})
 	})
 	if err != nil {
 		return oms.Group{}, err
@@ -155,9 +157,11 @@ func (db *DB) ChangeGroup(ctx context.Context, project, id string, change func(o
 			return err
 		}
 		if n, ok := g.Notice(); ok && g.Status != before {
-			return db.insertNotice(ctx, tx, n)
+			if err := db.insertNotice(ctx, tx, n); err != nil {
+				return err
+			}
 		}
-		return nil
+		return db.notify(ctx, tx, oms.Wake{Topic: oms.WakeGroups})
 	})
 	if err != nil {
 		return oms.Group{}, err

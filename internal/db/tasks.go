@@ -71,8 +71,10 @@ func (db *DB) CreateTask(ctx context.Context, t oms.Task, quota oms.Quota, seal 
 		if err := insertCredentials(ctx, tx, t.ID, sealed); err != nil {
 			return err
 		}
-		t, err = findTask(ctx, tx, t.ProjectID, t.ID, "")
-		return err
+		if t, err = findTask(ctx, tx, t.ProjectID, t.ID, ""); err != nil {
+			return err
+		}
+		return db.notify(ctx, tx, oms.Wake{Topic: oms.WakeTasks})
 	})
 	if err != nil {
 		return oms.Task{}, err
@@ -271,9 +273,11 @@ func (db *DB) changeTask(ctx context.Context, tx *sql.Tx, project string, id int
 		return oms.Task{}, false, err
 	}
 	if n, ok := t.Notice(); ok && t.Status != before {
-		err = db.insertNotice(ctx, tx, n)
+		if err := db.insertNotice(ctx, tx, n); err != nil {
+			return oms.Task{}, false, err
+		}
 	}
-	return t, wiped, err
+	return t, wiped, db.notify(ctx, tx, oms.Wake{Topic: oms.WakeTasks})
 }
 
 // DeleteTask removes the task with its ranges, failures, uploads and credentials if check agrees; an error of
@@ -299,6 +303,8 @@ func (db *DB) DeleteTask(ctx context.Context, project string, id int64, check fu
 		}
 		return execAll(ctx, tx, id, "DELETE FROM upload_parts WHERE task_id = $1", "DELETE FROM uploads WHERE task_id = $1",
 			"DELETE FROM failures WHERE task_id = $1", "DELETE FROM ranges WHERE task_id = $1",
+			"DELETE FROM run_progress WHERE task_id = $1", "DELETE FROM bandwidth_shares WHERE task_id = $1",
+			"DELETE FROM work_requests WHERE task_id = $1",
 			"DELETE FROM credentials WHERE task_id = $1", "DELETE FROM tasks WHERE id = $1")
 	})
 	if err == nil {

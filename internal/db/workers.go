@@ -36,6 +36,9 @@ func (db *DB) Heartbeat(ctx context.Context, owner string, dead time.Duration) e
 		if err != nil {
 			return err
 		}
+		if err := forgetDead(ctx, tx); err != nil {
+			return err
+		}
 		return freeDeadGroups(ctx, tx)
 	})
 	if err == nil {

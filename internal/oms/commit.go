@@ -43,6 +43,7 @@ type Commit struct {
 	Opened      []Upload    // uploads about to receive their first part
 	Parts       []PartDone  // parts proved since
 	Closed      []UploadRef // uploads completed or aborted
+	Progress    []RunProgress
 }
 
 // TaskFilter selects tasks of one project, newest first.
