@@ -85,14 +85,19 @@ func startCloud(t *testing.T, ak, sk, region string) (*testcloud.Cloud, string) 
 // startService runs the binary with both stores as regions, and more lines of configuration, and returns its URL.
 func startService(t *testing.T, srcURL, dstURL string, more ...string) string {
 	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "oms.yaml")
-	text := fmt.Sprintf(`listen: 127.0.0.1:0
+	return startConfigured(t, fmt.Sprintf(`listen: 127.0.0.1:0
 regions:
   - {cloud_type: AWS, region: lab-a, endpoint: %q, path_style: true}
   - {cloud_type: HuaweiCloud, region: lab-b, endpoint: %q, path_style: true}
 limits: {running_tasks_per_project: 3, waiting_tasks_per_project: 20, created_tasks_per_day: 200}
-`, srcURL, dstURL) + strings.Join(more, "")
+`, srcURL, dstURL)+strings.Join(more, ""))
+}
+
+// startConfigured runs the binary with the configuration and returns its URL.
+func startConfigured(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "oms.yaml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
