@@ -2,7 +2,7 @@
 // words of the field, and how errors are told apart.
 //
 // A provider implements Reader, most implement Writer, and further abilities are small interfaces found by
-// type assertion (Multiparter, PartSizer, Brancher, Browser, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
+// type assertion (Multiparter, PartSizer, Brancher, Browser, Copier, BucketLister, Restorer). All methods are safe for concurrent use, honour ctx, never
 // retry (only package transfer retries), and return *oms.Error; context errors pass through. Keys are opaque
 // bytes: nobody trims, cleans or normalises them (rule D3).
 package storage
@@ -113,6 +113,12 @@ type BucketLister interface {
 	CheckBucket(ctx context.Context) error
 }
 
+// FileSystemTeller knows whether a bucket is a parallel file system.
+type FileSystemTeller interface {
+	// FileSystem reports whether the bucket is a parallel file system. Errors are those of BucketLister.CheckBucket.
+	FileSystem(ctx context.Context) (bool, error)
+}
+
 // ErrOrder says that a page is not the next piece of a listing in byte order: its keys do not ascend, or lie before
 // where it should begin.
 var ErrOrder = errors.New("not in byte order")
@@ -151,6 +157,8 @@ type Object struct {
 	Attrs     Attrs
 	Sums      Sums // checksums of the whole object that the store reported
 	Encrypted bool // ETag is no MD5: KMS or customer-key encryption (rule D6)
+	KMS       bool // the store says that it encrypts the object with a key of its key service
+	Restore   Restore
 }
 
 // Attrs are the properties that travel with an object.
@@ -162,6 +170,7 @@ type Attrs struct {
 	CacheControl       string
 	Expires            string
 	StorageClass       string            // class to write; "" means the bucket's default
+	KMS                bool              // have the store encrypt the object with the bucket's key in its key service
 	Metadata           map[string]string // user metadata: lower-case names without the vendor's prefix
 	// PartSums is for CreateUpload only: the kind of checksum that every PutPart of the upload will carry, which some
 	// stores want to know beforehand. Zero: parts carry none but MD5.
@@ -236,6 +245,7 @@ type Written struct {
 	Sums      Sums      // checksums that the store computed and returned
 	Date      time.Time // the store's clock; zero when not told
 	Encrypted bool      // ETag is no MD5
+	KMS       bool      // the store says that it encrypts the object with a key of its key service
 }
 
 // Part is a part that a store holds, or that completes an upload.
@@ -268,6 +278,8 @@ type Bucket struct {
 	Credentials oms.Credentials
 	// RequesterPays sends the vendor's header on every read.
 	RequesterPays bool
+	// FileSystem says that the bucket is a parallel file system, which lists in a way of its own.
+	FileSystem bool
 	// CDN is the host that objects are read through; nil reads them from the bucket. Only an opener that knows CDN
 	// hosts heeds it.
 	CDN *CDN

@@ -26,6 +26,7 @@ type Bucket struct {
 	uploads    map[string]*upload
 	received   map[string]int64
 	lastUpload int
+	payer      atomic.Bool            // see RequirePayer
 	twin       atomic.Pointer[Bucket] // see ShareContent
 }
 
@@ -52,6 +53,9 @@ func (c *Cloud) Generated(name string, space Space, opts GeneratedOptions) *Buck
 	c.buckets[name] = b
 	return b
 }
+
+// RequirePayer refuses all requests from now on that do not say that the requester pays.
+func (b *Bucket) RequirePayer() { b.payer.Store(true) }
 
 // Name returns the bucket's name.
 func (b *Bucket) Name() string { return b.name }
@@ -85,7 +89,7 @@ func (c *Cloud) newObject(key string, body content, attrs Attrs) *Object {
 		Key:     key,
 		Size:    body.size(),
 		ModTime: c.now(),
-		ETag:    c.profile.ETag.etag(body, c.ids.Add(1)),
+		ETag:    attrs.etagKind(c.profile.ETag).etag(body, c.ids.Add(1)),
 		Attrs:   attrs.withDefaults(),
 		body:    body,
 	}
@@ -219,21 +223,6 @@ func (b *Bucket) countReceived(key string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.received[key] += n
-}
-
-// FinishRestores makes every archived object whose restore was asked for readable.
-func (b *Bucket) FinishRestores() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, ch := range b.idx.chunks {
-		for i, it := range ch {
-			if it.obj != nil && it.obj.restore == restorePending {
-				o := *it.obj
-				o.restore = restoreDone
-				ch[i].obj = &o
-			}
-		}
-	}
 }
 
 // ShareContent makes the bucket keep no bytes of its own for a write that equals the object of the same key

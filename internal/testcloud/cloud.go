@@ -56,9 +56,12 @@ type Cloud struct {
 	creds   credentials
 	google  tokenService
 	ids     atomic.Uint64
-	down    atomic.Bool
-	pages   sync.Pool     // of *page: buffers of listings
-	done    chan struct{} // closed by Close: every stall and delay ends
+
+	restoreAhead, restoreTakes atomic.Int64 // nanoseconds
+
+	down  atomic.Bool
+	pages sync.Pool     // of *page: buffers of listings
+	done  chan struct{} // closed by Close: every stall and delay ends
 
 	mu      sync.RWMutex
 	closed  bool

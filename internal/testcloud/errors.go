@@ -28,6 +28,9 @@ var (
 	errInvalidURI          = &apiError{http.StatusBadRequest, "InvalidURI", "Couldn't parse the specified URI."}
 	errKeyTooLong          = &apiError{http.StatusBadRequest, "KeyTooLongError", "Your key is too long"}
 	errMetadataTooLarge    = &apiError{http.StatusBadRequest, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size"}
+	errFileConflict        = &apiError{http.StatusConflict, "FileConflict", "A file and a directory cannot have the same name"}
+	errInvalidFileName     = &apiError{http.StatusBadRequest, "InvalidFileName", "The name cannot be that of a file"}
+	errInvalidEncryption   = &apiError{http.StatusBadRequest, "InvalidEncryptionAlgorithmError", "The encryption request you specified is not valid"}
 	errInvalidStorageClass = &apiError{http.StatusBadRequest, "InvalidStorageClass", "The storage class you specified is not valid"}
 	errMissingLength       = &apiError{http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header."}
 	errIncompleteBody      = &apiError{http.StatusBadRequest, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"}

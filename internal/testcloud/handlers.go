@@ -12,17 +12,27 @@ import (
 	"time"
 )
 
-// storageClasses are the names that a store accepts.
+// classes are the names that a store accepts.
+func (p *Profile) classes() []string {
+	if len(p.StorageClasses) > 0 {
+		return p.StorageClasses
+	}
+	return storageClasses()
+}
+
+// encryptionHeader tells of an object's encryption.
+func (c *call) encryptionHeader(o *Object) {
+	if o.KMS {
+		c.w.Header().Set(encryptionHeader, kmsEncryption)
+	}
+}
+
+// storageClasses are the names that most stores accept.
 func storageClasses() []string {
 	return []string{
 		standardClass, "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "REDUCED_REDUNDANCY",
 		"GLACIER", "GLACIER_IR", "DEEP_ARCHIVE",
 	}
-}
-
-// archived says whether o must be restored before it can be read.
-func (p *Profile) archived(o *Object) bool {
-	return o.restore != restoreDone && slices.Contains(p.ArchiveClasses, o.StorageClass)
 }
 
 // newAttrs reads the attributes of a write and checks their limits.
@@ -31,9 +41,15 @@ func (c *call) newAttrs() (Attrs, error) {
 	if a.metaSize() > c.cloud.profile.MetadataLimit {
 		return a, errMetadataTooLarge
 	}
-	if a.StorageClass != "" && !slices.Contains(storageClasses(), a.StorageClass) {
+	if a.StorageClass != "" && !slices.Contains(c.cloud.profile.classes(), a.StorageClass) {
 		return a, errInvalidStorageClass
 	}
+	switch v := c.r.Header.Get(encryptionHeader); {
+	case v == "" || v == "AES256" || v == kmsEncryption:
+	default:
+		return a, errInvalidEncryption
+	}
+	a.KMS = a.KMS && !c.cloud.profile.NoKMS
 	return a, nil
 }
 
@@ -49,7 +65,7 @@ func (c *call) getObject(b *Bucket) (answer, error) {
 		}
 		return answer{}, err
 	}
-	if c.op == GetObject && c.cloud.profile.archived(o) {
+	if c.op == GetObject && c.cloud.archived(o) {
 		return answer{}, errInvalidObjectState
 	}
 	h := c.w.Header()
@@ -113,13 +129,14 @@ func (c *call) objectHeaders(o *Object, status int) {
 	if o.StorageClass != standardClass {
 		h.Set("X-Amz-Storage-Class", o.StorageClass)
 	}
-	switch o.restore {
+	switch state, until := o.restore.state(c.cloud.restoreTime()); state {
 	case restorePending:
 		h.Set("X-Amz-Restore", `ongoing-request="true"`)
 	case restoreDone:
-		h.Set("X-Amz-Restore", `ongoing-request="false", expiry-date="`+c.cloud.clock().UTC().AddDate(0, 0, 1).Format(http.TimeFormat)+`"`)
+		h.Set("X-Amz-Restore", `ongoing-request="false", expiry-date="`+until.UTC().Format(http.TimeFormat)+`"`)
 	case restoreNone:
 	}
+	c.encryptionHeader(o)
 	if p.CRC64Header != "" {
 		h.Set(p.CRC64Header, strconv.FormatUint(o.xz(), 10))
 	}
@@ -252,6 +269,9 @@ func (c *call) putObject(b *Bucket) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if err := c.checkFile(b, int64(len(data))); err != nil {
+		return answer{}, err
+	}
 	o := c.stored(c.key, data, attrs, sent)
 	o.body = b.shared(o)
 	if err := c.commit(b, o); err != nil {
@@ -259,6 +279,7 @@ func (c *call) putObject(b *Bucket) (answer, error) {
 	}
 	h := c.w.Header()
 	h.Set("ETag", quote(o.ETag))
+	c.encryptionHeader(o)
 	o.sum.set(h)
 	if p.CRC64Header != "" {
 		h.Set(p.CRC64Header, strconv.FormatUint(o.crc64xz, 10))
@@ -349,7 +370,7 @@ func (c *call) copySource() (*Object, error) {
 	if err := conditions(c.r.Header, "X-Amz-Copy-Source-", o); err != nil {
 		return nil, err
 	}
-	if c.cloud.profile.archived(o) {
+	if c.cloud.archived(o) {
 		return nil, errInvalidObjectState
 	}
 	return o, nil
@@ -398,30 +419,6 @@ func (c *call) copyResult(root, etag string, at time.Time, sum checksum) (answer
 		doc = appendElem(doc, sum.element(), sum.value)
 	}
 	return c.document(append(doc, "</"+root+">"...))
-}
-
-// restoreObject answers RestoreObject.
-func (c *call) restoreObject(b *Bucket) (answer, error) {
-	if _, _, err := c.readBody(1 << 20); err != nil {
-		return answer{}, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	old, ok := b.find(c.key)
-	switch {
-	case !ok:
-		return answer{}, errNoSuchKey
-	case !slices.Contains(c.cloud.profile.ArchiveClasses, old.StorageClass):
-		return answer{}, errInvalidObjectState.because("Restore is not allowed for the object's current storage class")
-	case old.restore == restorePending:
-		return answer{}, errRestoring
-	case old.restore == restoreDone:
-		return answer{status: http.StatusOK}, nil
-	}
-	o := *old
-	o.restore = restorePending
-	b.store(&o)
-	return answer{status: http.StatusAccepted}, nil
 }
 
 // deleteRequest is the body of DeleteObjects.

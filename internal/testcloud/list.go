@@ -297,6 +297,9 @@ func (c *call) listObjects(b *Bucket) (answer, error) {
 		return answer{}, err
 	}
 	l.token = c.query.Get("marker")
+	if c.cloud.profile.FileSystem && c.query.Get("encoding-type") != "" {
+		l.token = "" // the first page, again and again
+	}
 	l.q.after = []byte(l.token)
 	switch c.cloud.profile.StartAfter {
 	case StartAfterInclusive, StartAfterSkips:

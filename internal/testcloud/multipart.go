@@ -74,6 +74,9 @@ func (c *call) createUpload(b *Bucket) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if err := c.checkFile(b, 0); err != nil {
+		return answer{}, err
+	}
 	u := &upload{key: c.key, initiated: c.cloud.now(), attrs: attrs, parts: map[int]*part{}}
 	if err := c.uploadSums(u); err != nil {
 		return answer{}, err
@@ -324,6 +327,7 @@ func (c *call) completeUpload(b *Bucket) (answer, error) {
 	if name := c.cloud.profile.CRC64Header; name != "" {
 		c.w.Header().Set(name, strconv.FormatUint(o.crc64xz, 10))
 	}
+	c.encryptionHeader(o)
 	return c.document(append(doc, "</CompleteMultipartUploadResult>"...))
 }
 
@@ -402,11 +406,11 @@ func (c *call) assemble(u *upload, parts []*part) (*Object, error) {
 		o.crc64xz = crc64XZ(o.body)
 	}
 	o.ETag = hex.EncodeToString(sums.Sum(nil)) + "-" + strconv.Itoa(len(parts))
-	switch profile.ETag {
+	switch o.etagKind(profile.ETag) {
 	case ETagMD5Upper:
 		o.ETag = strings.ToUpper(o.ETag)
 	case ETagOpaque, ETagWholeMD5:
-		o.ETag = profile.ETag.etag(o.body, c.cloud.ids.Add(1))
+		o.ETag = o.etagKind(profile.ETag).etag(o.body, c.cloud.ids.Add(1))
 	case ETagMD5:
 	}
 	if !profile.Checksums {

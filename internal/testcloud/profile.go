@@ -8,7 +8,8 @@ const (
 	ETagMD5      ETagKind = iota // hex MD5 of the content; MD5 of the part MD5s, "-", parts for multipart
 	ETagMD5Upper                 // the same in upper case, as Aliyun OSS
 	ETagWholeMD5                 // MD5 of the whole content for multipart uploads too, as some clones
-	ETagOpaque                   // unrelated to the content, as under KMS encryption
+	ETagOpaque                   // unrelated to the content
+	ETagKMS                      // looks like an MD5 and is none: of objects encrypted with a key service's key
 )
 
 // ListV2 says what a store does with list-type=2.
@@ -68,6 +69,9 @@ type Profile struct {
 	MaxPutSize      int64    // of one PUT, part or copy
 	MetadataLimit   int      // names and values of user metadata together
 	ArchiveClasses  []string // storage classes that must be restored before they can be read
+	StorageClasses  []string // names that a write may give; none means those of S3
+	NoKMS           bool     // a request to encrypt is ignored silently
+	FileSystem      bool     // a parallel file system: see [PFS]
 }
 
 // AWS is Amazon S3 as of 2025: checksums of every kind, CRC64NVME by default, MD5 ETags.
@@ -125,6 +129,18 @@ func OSS() Profile {
 	p.CRC64Header = "X-Oss-Hash-Crc64ecma"
 	p.MinPartSize = 100 << 10
 	p.MetadataLimit = 8 << 10
+	return p
+}
+
+// PFS is a parallel file system of Huawei OBS: a directory tree that looks like a bucket. Names with an empty component or
+// more than 44 levels of directories, data in a directory and a file where a directory is are refused; listings know
+// version 1 only and never advance when keys are to be encoded.
+func PFS() Profile {
+	p := OBS()
+	p.Name = "pfs"
+	p.FileSystem = true
+	p.ListV2 = ListV2Refused
+	p.StorageClasses = []string{standardClass}
 	return p
 }
 

@@ -154,10 +154,16 @@ func (c *call) perform(routeErr error) (answer, error) {
 	if b == nil {
 		return answer{}, errNoSuchBucket
 	}
+	if b.payer.Load() && c.r.Header.Get("X-Amz-Request-Payer") != "requester" {
+		return answer{}, errAccessDenied
+	}
 	switch c.op {
 	case GetBucketLocation:
 		return c.location()
 	case HeadBucket:
+		if c.cloud.profile.FileSystem {
+			c.w.Header().Set("X-Obs-Bucket-Type", "POSIX")
+		}
 		return answer{status: http.StatusOK}, nil
 	case DeleteBucket:
 		return c.deleteBucket(b)

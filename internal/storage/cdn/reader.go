@@ -58,6 +58,15 @@ func (r *Reader) Stat(ctx context.Context, key string) (storage.Object, error) {
 	return r.origin.Stat(ctx, key)
 }
 
+// RequestRestore implements storage.Restorer: the bucket restores. oms.Unsupported when it cannot.
+func (r *Reader) RequestRestore(ctx context.Context, req storage.RestoreRequest) error {
+	restorer, ok := r.origin.(storage.Restorer)
+	if !ok {
+		return failure(req.Key, oms.Unsupported, "", "the store restores nothing")
+	}
+	return restorer.RequestRestore(ctx, req)
+}
+
 // Open implements storage.Reader: the bytes come from the CDN host, everything else from the bucket. oms.Changed when
 // both disagree about the object, oms.Unsupported when the host compresses, redirects or ignores ranges.
 func (r *Reader) Open(ctx context.Context, key string, opts storage.OpenOptions) (storage.Content, error) {

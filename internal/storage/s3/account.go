@@ -114,6 +114,15 @@ func (b *Bucket) plainRegion(region string) string {
 	return strings.TrimPrefix(region, b.quirks.locationPrefix)
 }
 
+// FileSystem implements storage.FileSystemTeller: OBS says so in the answer to HEAD.
+func (b *Bucket) FileSystem(ctx context.Context) (bool, error) {
+	posix := false
+	err := b.doEmpty(ctx, &call{op: "head bucket", method: http.MethodHead, on: onBucket}, func(hdr http1.Fields) {
+		posix = strings.EqualFold(hdr.Get("X-Obs-Bucket-Type"), "POSIX")
+	})
+	return posix, err
+}
+
 // CheckBucket implements storage.BucketLister. oms.Invalid when the bucket is in another region, which the message
 // names.
 func (b *Bucket) CheckBucket(ctx context.Context) error {

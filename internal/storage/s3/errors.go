@@ -75,7 +75,7 @@ func kindOfCode(code string) (oms.Kind, bool) {
 		return oms.Full, true
 	case "KeyTooLong", "KeyTooLongError", "MetadataTooLarge", "EntityTooLarge", "NotImplemented", "InvalidURI",
 		"InvalidObjectName", "XMinioInvalidObjectName", "DirectoryObjectContainsData", "ExistingObjectIsDirectory",
-		"ObjectParentIsFile", "ExistingObjectIsFile":
+		"ObjectParentIsFile", "ExistingObjectIsFile", "FileConflict", "InvalidFileName":
 		return oms.Unsupported, true
 	case "InvalidArgument", "InvalidRequest", "InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML",
 		"InvalidBucketName", "InvalidStorageClass", "PermanentRedirect", "TemporaryRedirect", "Redirect",

@@ -14,7 +14,10 @@ import (
 	"github.com/openoms/openoms/internal/storage"
 )
 
-const metaPrefix = "X-Amz-Meta-"
+const (
+	metaPrefix = "X-Amz-Meta-"
+	sseHeader  = "X-Amz-Server-Side-Encryption"
+)
 
 // addAttrs adds the headers of attrs; oms.Unsupported when one cannot be carried.
 func (b *Bucket) addAttrs(c *call, attrs *storage.Attrs) error {
@@ -31,6 +34,12 @@ func (b *Bucket) addAttrs(c *call, attrs *storage.Attrs) error {
 			return c.errorf(oms.Unsupported, "METADATA", "header "+h.name+" holds characters that cannot be sent")
 		}
 		c.add(h.name, h.value)
+	}
+	if attrs.KMS {
+		if b.quirks.kms.name == "" {
+			return c.errorf(oms.Unsupported, "ENCRYPTION", "the store cannot be asked to encrypt with its key service")
+		}
+		c.add(b.quirks.kms.name, b.quirks.kms.value)
 	}
 	for _, name := range sortedNames(attrs.Metadata) {
 		if !token(name) {
@@ -180,6 +189,8 @@ func (b *Bucket) objectOf(key string, size int64, hdr http1.Fields) storage.Obje
 		VersionID: versionIn(hdr),
 		Attrs:     b.attrsOf(hdr),
 		Encrypted: b.encrypted(hdr),
+		KMS:       b.kms(hdr),
+		Restore:   b.restoreOf(hdr),
 	}
 	o.ModTime, _ = parseHTTPTime(hdr.Get("Last-Modified")) // zero when not told
 	return o
@@ -187,7 +198,7 @@ func (b *Bucket) objectOf(key string, size int64, hdr http1.Fields) storage.Obje
 
 // writtenOf reads the answer to a write.
 func (b *Bucket) writtenOf(hdr http1.Fields, sums storage.Sums) storage.Written {
-	w := storage.Written{ETag: etagIn(hdr), VersionID: versionIn(hdr), Sums: sums, Encrypted: b.encrypted(hdr)}
+	w := storage.Written{ETag: etagIn(hdr), VersionID: versionIn(hdr), Sums: sums, Encrypted: b.encrypted(hdr), KMS: b.kms(hdr)}
 	w.Date, _ = parseHTTPTime(hdr.Get("Date")) // zero when not told
 	return w
 }
@@ -223,10 +234,25 @@ func (b *Bucket) encrypted(hdr http1.Fields) bool {
 	if b.quirks.opaqueETag || hdr.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != "" {
 		return true
 	}
-	if opaqueSSE(hdr.Get("X-Amz-Server-Side-Encryption")) {
+	if opaqueSSE(hdr.Get(sseHeader)) {
 		return true
 	}
 	return b.quirks.encryptHeader != "" && opaqueSSE(hdr.Get(b.quirks.encryptHeader))
+}
+
+// kms reports whether the store says that it encrypts the object with a key of its key service.
+func (b *Bucket) kms(hdr http1.Fields) bool {
+	if isKMS(hdr.Get(sseHeader)) {
+		return true
+	}
+	return b.quirks.encryptHeader != "" && isKMS(hdr.Get(b.quirks.encryptHeader))
+}
+
+// isKMS knows the names of encryption with a key service: aws:kms, aws:kms:dsse, kms, KMS, cos/kms, and Google's names of
+// keys.
+func isKMS(v string) bool {
+	v = strings.ToLower(v)
+	return strings.Contains(v, "kms") || strings.Contains(v, "/cryptokeys/")
 }
 
 func opaqueSSE(v string) bool { return v != "" && v != "AES256" }

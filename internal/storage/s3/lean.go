@@ -92,8 +92,8 @@ func (b *Bucket) writeHead(out *outgoing, c *call) error {
 	head = append(head, host...)
 	head = append(head, "\r\n"...)
 	head = append(head, b.fixed...)
-	if b.payer != "" {
-		c.add(b.payer, "requester")
+	for _, name := range b.payer {
+		c.add(name, "requester")
 	}
 	if !b.anonymous {
 		date := b.sign(c)

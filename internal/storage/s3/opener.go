@@ -50,6 +50,9 @@ var (
 	_ storage.Multiparter  = (*Bucket)(nil)
 	_ storage.Copier       = (*Bucket)(nil)
 	_ storage.BucketLister = (*Bucket)(nil)
+	_ storage.Restorer     = (*Bucket)(nil)
+
+	_ storage.FileSystemTeller = (*Bucket)(nil)
 )
 
 // Supports reports whether the cloud has an S3 face that this package speaks.
@@ -65,6 +68,9 @@ func (o *Opener) Open(_ context.Context, b storage.Bucket) (storage.Reader, erro
 	q, ok := quirksOf(b.CloudType)
 	if !ok {
 		return nil, oms.Errorf(oms.Unsupported, "", "cloud type %q has no S3 interface", oms.Clean(string(b.CloudType)))
+	}
+	if b.FileSystem {
+		q.fileSystem()
 	}
 	u, err := url.Parse(b.Endpoint.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil ||
@@ -84,7 +90,7 @@ func (o *Opener) Open(_ context.Context, b storage.Bucket) (storage.Reader, erro
 		token:     b.Credentials.SecurityToken,
 	}
 	if b.RequesterPays {
-		bk.payer = q.payerHeader
+		bk.payer = q.payerHeaders
 	}
 	if pathStyle(q, b, u) {
 		bk.base = "/" + b.Name + "/"
@@ -144,7 +150,7 @@ type Bucket struct {
 	anonymous    bool
 	signer       *signer
 	token        oms.Secret
-	payer        string          // header of requester-pays requests; "" sends none
+	payer        []string        // headers of requester-pays requests
 	skew         atomic.Int64    // nanoseconds that the store's clock is ahead of ours
 	lean         *http1.Endpoint // of host; nil: all calls go over opts.Transport
 }

@@ -115,8 +115,8 @@ func (b *Bucket) request(ctx context.Context, c *call, body *sendBody) *http.Req
 	}
 	set("User-Agent", b.opts.UserAgent)
 	set("Accept-Encoding", b.quirks.acceptEncoding)
-	if b.payer != "" {
-		c.add(b.payer, "requester")
+	for _, name := range b.payer {
+		c.add(name, "requester")
 	}
 	if !b.anonymous {
 		date := b.sign(c)
