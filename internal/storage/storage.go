@@ -2,7 +2,7 @@
 // words of the field, and how errors are told apart.
 //
 // A provider implements Reader, most implement Writer, and further abilities are small interfaces found by
-// type assertion (Multiparter, PartSizer, Brancher, Browser, Copier, BucketLister, Restorer). All methods are safe for concurrent use, honour ctx, never
+// type assertion (Multiparter, PartSizer, Brancher, Browser, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
 // retry (only package transfer retries), and return *oms.Error; context errors pass through. Keys are opaque
 // bytes: nobody trims, cleans or normalises them (rule D3).
 package storage
@@ -153,12 +153,12 @@ type ListedObject struct {
 // Object is what HEAD or GET tell about an object.
 type Object struct {
 	ListedObject
+	Restore   Restore
+	KMS       bool // the store says that it encrypts the object with a key of its key service
 	VersionID string
 	Attrs     Attrs
 	Sums      Sums // checksums of the whole object that the store reported
 	Encrypted bool // ETag is no MD5: KMS or customer-key encryption (rule D6)
-	KMS       bool // the store says that it encrypts the object with a key of its key service
-	Restore   Restore
 }
 
 // Attrs are the properties that travel with an object.
