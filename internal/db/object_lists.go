@@ -187,11 +187,22 @@ func scanListFile(s scanner) (f oms.ObjectListFile, err error) {
 	return f, err
 }
 
-// ListPieces returns at most limit pieces of a list behind the piece seq, in order, from segments up to last.
-func (db *DB) ListPieces(ctx context.Context, id int64, kind oms.ListKind, last, after int64, limit int) ([]oms.ListPiece, error) {
+// ListPieces returns at most limit pieces of a segment behind the piece seq, in order.
+func (db *DB) ListPieces(ctx context.Context, id int64, kind oms.ListKind, segment, after int64, limit int) ([]oms.ListPiece, error) {
 	list, err := query(ctx, db.reader, scanListPiece, `SELECT segment, seq, entries, size, packed FROM object_list_pieces
-WHERE task_id = $1 AND kind = $2 AND segment <= $3 AND seq > $4 ORDER BY segment, seq LIMIT $5`, id, kind, last, after, max(limit, 0))
+WHERE task_id = $1 AND kind = $2 AND segment = $3 AND seq > $4 ORDER BY seq LIMIT $5`, id, kind, segment, after, max(limit, 0))
 	return list, wrap(ctx, "read pieces of an object list", err)
+}
+
+// PendingSegments returns the segments of a list that are only pieces, in order, without ETag and checksum.
+func (db *DB) PendingSegments(ctx context.Context, id int64, kind oms.ListKind) ([]oms.ListSegment, error) {
+	scan := func(s scanner) (l oms.ListSegment, err error) {
+		err = s.Scan(&l.Number, &l.Entries, &l.Size)
+		return l, err
+	}
+	list, err := query(ctx, db.reader, scan, `SELECT segment, CAST(SUM(entries) AS BIGINT), CAST(SUM(size) AS BIGINT)
+FROM object_list_pieces WHERE task_id = $1 AND kind = $2 GROUP BY segment ORDER BY segment`, id, kind)
+	return list, wrap(ctx, "read pending segments of an object list", err)
 }
 
 func scanListPiece(s scanner) (p oms.ListPiece, err error) {

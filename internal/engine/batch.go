@@ -28,6 +28,7 @@ type batch struct {
 	closed  []oms.UploadRef
 	tasks   map[int64]*journal
 	objects int           // objects passed, for the size of a group commit
+	text    int           // bytes of lines of object lists, for the bound of the queue
 	rows    int           // failures, resolved keys, parts and uploads, for the bound of the queue
 	settled chan struct{} // closed when the batch is stored, or given up
 }
@@ -45,6 +46,7 @@ func (b *batch) empty() bool {
 func (b *batch) checkpoint(j *journal, prev string, cp oms.Checkpoint) {
 	rows := len(cp.Failures) + len(cp.Resolved)
 	b.rows += rows
+	b.text += cp.Outcomes.Size()
 	b.objects += int(cp.Delta.Listed) + rows
 	b.tasks[cp.TaskID] = j
 	id := rangeID{cp.TaskID, cp.Seq}
@@ -66,6 +68,7 @@ func (e *entry) merge(cp oms.Checkpoint) {
 	e.cp.Delta = e.cp.Delta.Add(cp.Delta)
 	e.cp.Failures = append(e.cp.Failures, cp.Failures...)
 	e.cp.Resolved = append(e.cp.Resolved, cp.Resolved...)
+	e.cp.Outcomes.Add(&cp.Outcomes)
 	e.cp.Cut = cp.Cut
 }
 

@@ -21,6 +21,7 @@ const (
 const (
 	queueRows    = 20_000
 	queueEntries = 10_000
+	queueText    = 16 << 20 // bytes of lines of object lists
 )
 
 // poisonAfter is how many attempts the store may refuse before the tasks are tried one by one.
@@ -63,7 +64,7 @@ func (c *committer) put(ctx context.Context, j *journal, add func(*batch)) (<-ch
 			return nil, err
 		}
 		b := c.filling
-		if !c.broken && b.rows < queueRows && len(b.entries) < queueEntries {
+		if !c.broken && b.rows < queueRows && b.text < queueText && len(b.entries) < queueEntries {
 			add(b)
 			full := b.objects >= commitObjects
 			c.mu.Unlock()

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/openoms/openoms/internal/listfile"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 	"github.com/openoms/openoms/internal/transfer"
@@ -22,7 +22,7 @@ const listPage = 1000
 // be written. The error is why ctx ended.
 func (e *Engine) writeFailedList(ctx context.Context, t oms.Task, dst storage.Writer, abilities transfer.Abilities, failures int64) (oms.FailedList, error) {
 	usable := failures <= oms.MaxRecordedFails
-	key := failedListKey(t, e.clock())
+	key := listKey(t, oms.ListFailed, e.clock().UnixMilli())
 	text, w := io.Pipe()
 	written := make(chan struct{})
 	go func() {
@@ -43,19 +43,6 @@ func (e *Engine) writeFailedList(ctx context.Context, t oms.Task, dst storage.Wr
 		return oms.FailedList{Result: &usable, Key: key, Code: "OMS.0305"}, nil
 	}
 	return oms.FailedList{Result: &usable, Key: key}, nil
-}
-
-// failedListKey returns where the list goes, by what the task belongs to.
-func failedListKey(t oms.Task, now time.Time) string {
-	name := strconv.FormatInt(now.UnixMilli(), 10) + ".failed_list.txt"
-	switch t.GroupType {
-	case oms.GroupGroup:
-		return "oms/task_group/" + t.GroupID + "/failed_object_lists/" + t.Name + "/" + name
-	case oms.GroupSync:
-		return "oms/sync_task/" + t.GroupID + "/failed_object_lists/" + t.Name + "/" + name
-	case oms.GroupNormal:
-	}
-	return "oms/task/" + t.Name + "/failed_object_lists/" + name
 }
 
 // failedLines writes a line for each failure, the first 100,000.
@@ -88,7 +75,7 @@ func (e *Engine) failedLines(ctx context.Context, t oms.Task, w io.Writer) error
 
 // failedLine returns the line of a failure: code, time, name encoded, name, cause, separated by tabs.
 func failedLine(f oms.Failure, zone *time.Location) string {
-	at := time.UnixMilli(f.At).In(zone).Format("2006-01-02T15:04:05.000-07:00")
+	at := time.UnixMilli(f.At).In(zone).Format(listfile.TimeFormat)
 	return strings.Join([]string{plain(f.Code), at, encodeName(f.Key), plain(f.Key), plain(f.Message)}, "\t") + "\n"
 }
 
@@ -103,19 +90,5 @@ func plain(s string) string {
 	}, s)
 }
 
-// encodeName percent-encodes the bytes of a key, except for unreserved characters and "/", so that a list can be
-// used as an object list file (OMS v2, 6.2).
-func encodeName(key string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	b.Grow(len(key))
-	for i := range len(key) {
-		c := key[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~/", c) >= 0 {
-			b.WriteByte(c)
-			continue
-		}
-		b.Write([]byte{'%', hex[c>>4], hex[c&15]})
-	}
-	return b.String()
-}
+// encodeName returns a key as list files name it.
+func encodeName(key string) string { return string(listfile.AppendName(nil, key)) }

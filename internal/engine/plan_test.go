@@ -130,13 +130,12 @@ func TestFailedLine(t *testing.T) {
 
 func TestFailedListKey(t *testing.T) {
 	t.Parallel()
-	at := time.UnixMilli(1767225600123)
 	for group, want := range map[oms.GroupType]string{
 		oms.GroupNormal: "oms/task/a-b-1/failed_object_lists/1767225600123.failed_list.txt",
 		oms.GroupGroup:  "oms/task_group/g/failed_object_lists/a-b-1/1767225600123.failed_list.txt",
 		oms.GroupSync:   "oms/sync_task/g/failed_object_lists/a-b-1/1767225600123.failed_list.txt",
 	} {
-		if got := failedListKey(oms.Task{Name: "a-b-1", GroupID: "g", GroupType: group}, at); got != want {
+		if got := listKey(oms.Task{Name: "a-b-1", GroupID: "g", GroupType: group}, oms.ListFailed, 1767225600123); got != want {
 			t.Errorf("%s: got %q, want %q", group, got, want)
 		}
 	}

@@ -134,7 +134,12 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 	if t, err = e.plan(ctx, t, b, abilities); err != nil {
 		return result{err: err}
 	}
+	lists := e.keepLists(ctx, t, b.dst, abilities)
+	defer lists.close()
 	if err := e.work(ctx, r, t, b, abilities); err != nil {
+		return result{err: err}
+	}
+	if err := lists.finish(ctx); err != nil {
 		return result{err: err}
 	}
 	end, err := e.close(ctx, t, b, abilities)
@@ -346,6 +351,7 @@ func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, 
 	job := e.newJob(transfer.Plan{
 		TaskID: t.ID, Generation: t.Generation, Owner: e.opts.Owner, Spec: now.Spec,
 		Src: b.src, Dst: b.dst, Lists: b.lists, Abilities: abilities, Epoch: t.Epoch, Known: e.keyBounds(ctx, t),
+		Zone: e.opts.Zone, Own: ownFoldersIn(t.Spec),
 	}, r.journal)
 	r.journal.lease(rs)
 	r.attach(job, now)

@@ -11,6 +11,7 @@ import (
 // the change is committed and synced (rule P6). Unknown and foreign tasks are oms.NotFound with OMS.1009.
 type Store interface {
 	SyncStore
+	ListStore
 
 	// CreateTask stores a new task with its sealed credentials (made by seal for the id that the store chose) and
 	// returns it with ID and times filled. Quotas give OMS.0077 and OMS.1021.

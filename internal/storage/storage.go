@@ -159,6 +159,32 @@ type Object struct {
 	Attrs     Attrs
 	Sums      Sums // checksums of the whole object that the store reported
 	Encrypted bool // ETag is no MD5: KMS or customer-key encryption (rule D6)
+	Extras    Extras
+}
+
+// Extras are properties of an object that do not travel with it.
+type Extras uint8
+
+// The properties that stores tell of.
+const (
+	ExtraTags       Extras = 1 << iota
+	ExtraRedirect          // website redirect
+	ExtraLock              // retention or legal hold
+	ExtraHiddenMeta        // user metadata that the store cannot show as headers
+)
+
+// AttrFitter is a Writer that knows beforehand what of an object's properties it cannot store.
+type AttrFitter interface {
+	// FitAttrs returns the attributes without what cannot be sent, and what that is. With a limit above 0 user metadata
+	// is left out, the last names first, until names and values have at most so many bytes. The metadata of a is not
+	// changed.
+	FitAttrs(a Attrs, limit int) (fit Attrs, left []LeftOut)
+}
+
+// LeftOut is a property that is not sent.
+type LeftOut struct {
+	Name string // of the header; of user metadata without the vendor's prefix
+	User bool   // user metadata
 }
 
 // Attrs are the properties that travel with an object.

@@ -36,6 +36,11 @@ type Plan struct {
 	// Known are keys that divided the source evenly when it was last listed, see Boundaries; none, or wrong ones, only
 	// cost requests.
 	Known []string
+	// Zone is that of times in object lists; nil means UTC.
+	Zone *time.Location
+	// Own are prefixes of what the service keeps in the source bucket, which is the destination bucket then: they are left
+	// out.
+	Own []string
 }
 
 // Journal makes progress durable. Package engine implements it with group commits.
@@ -130,6 +135,7 @@ type Job struct {
 	paces   [targets]pace
 	names   []string // exact names of the task, sorted
 	lines   lines    // of tasks with list files
+	record  recorder
 
 	filter *rules.Filter // nil takes all
 	naming *rules.Names
@@ -188,6 +194,7 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers, res.buffers.limit)}
 	j.cond.L = &j.mu
 	j.space, j.live = keyspace.New(opts.Walkers, plan.Known), make(map[*keyspace.Range]*span)
+	j.record = newRecorder(&plan)
 	if plan.Spec.Type == oms.TypeURLList {
 		j.plan.Src = named{urls: plan.Src, of: &j.lines}
 	}

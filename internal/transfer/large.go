@@ -168,6 +168,7 @@ func (u *upload) open(ctx context.Context) outcome {
 	j := u.it.job
 	if prior, ok := j.takeUpload(u.it.obj.Key); ok {
 		u.row = prior
+		u.it.attrs(u.src) // the run that opened the upload may have sent less
 		if prior.UploadID != "" && prior.ETag == u.src.ETag && prior.Size == u.src.Size && prior.PartSize > 0 {
 			resumed, o := u.resume(ctx)
 			if resumed || o.err != nil {
@@ -192,7 +193,7 @@ func (u *upload) open(ctx context.Context) outcome {
 	if err := j.journal.OpenUpload(ctx, u.row); err != nil {
 		return failed(oms.FailInitUpload, err)
 	}
-	attrs := j.attrs(u.src)
+	attrs := u.it.attrs(u.src)
 	if j.plan.Abilities.CRC32C && u.row.PartSize <= MaxBuffer { // parts that stream have no checksum to send
 		attrs.PartSums = storage.SumCRC32C
 	}
@@ -217,11 +218,13 @@ func (u *upload) open(ctx context.Context) outcome {
 func (u *upload) create(ctx context.Context, attrs storage.Attrs) (id string, err error) {
 	j := u.it.job
 	tries := 0
-	err = j.retry(ctx, dstWrite, func(ctx context.Context, _ *watch) (err error) {
-		tries++
-		id, err = u.mp.CreateUpload(ctx, u.key, attrs)
-		return err
-	})
+	for again := true; again; again = u.it.shed(&attrs, err) {
+		err = j.retry(ctx, dstWrite, func(ctx context.Context, _ *watch) (err error) {
+			tries++
+			id, err = u.mp.CreateUpload(ctx, u.key, attrs)
+			return err
+		})
+	}
 	if err == nil && tries > 1 {
 		if err := abortOpen(ctx, u.mp, u.key, id); err != nil {
 			j.opts.Logger.WarnContext(ctx, "open uploads could not be looked up", "task_id", j.plan.TaskID, "key", oms.Clean(u.key), "err", err)

@@ -151,7 +151,7 @@ func (j *Job) redoPart(ctx context.Context, late, part oms.Range) (oms.Range, er
 			objects = objects[:n-1]
 		}
 		if len(objects) > 0 {
-			if err := j.walkPage(ctx, s, objects, dst); err != nil {
+			if err := j.walkPage(ctx, s, j.withoutOwn(objects), dst); err != nil {
 				return late, err
 			}
 			after = objects[len(objects)-1].Key

@@ -36,6 +36,7 @@ type item struct {
 	crc64  bool         // compare the CRC64 of both sides first
 	own    bool         // the destination seems to hold this task's own copy: prove it instead of sending it again
 	prior  *oms.Failure // the failure that is retried; nil on first attempts
+	lost   *loss        // what of its properties does not arrive; nil: nothing
 	tries  tries
 	beside bool // runs beside the workers, so that it may wait for parts
 	absent bool // the destination was asked and has no such object
@@ -295,7 +296,7 @@ func (it *item) fetch(ctx context.Context, w *watch, buf []byte) (content, error
 func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outcome, storage.Written) {
 	j := it.job
 	key := j.destination(it.obj.Key)
-	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: j.attrs(obj), Sums: ev.sums(j.plan.Abilities, &j.srcETags)}
+	req := storage.PutRequest{Key: key, Size: int64(len(ev.bytes)), Attrs: it.attrs(obj), Sums: ev.sums(j.plan.Abilities, &j.srcETags)}
 	for try := 1; ; try++ {
 		var w storage.Written
 		err := j.retryUntilAway(ctx, dstWrite, &it.tries, func(first context.Context, wt *watch) (err error) {
@@ -306,6 +307,9 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 			})
 			return err
 		})
+		if it.shed(&req.Attrs, err) {
+			continue
+		}
 		code, written := oms.FailUpload, err == nil
 		if written {
 			code = oms.FailConsistency
@@ -459,6 +463,7 @@ func (b *batch) book(it *item, o outcome, now time.Time) {
 		b.resolved = append(b.resolved, it.failureKey())
 	}
 	b.delta = b.delta.Add(d)
+	it.record(o)
 }
 
 // failureKey is the Key of the object's failure: of the one that is retried, else its name, with its line where a list

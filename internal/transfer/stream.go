@@ -19,7 +19,8 @@ func StoreStream(ctx context.Context, dst storage.Writer, ab Abilities, key stri
 	buf := make([]byte, maxSingle)
 	n, err := io.ReadFull(r, buf)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return storeWhole(ctx, dst, ab, key, buf[:n], attrs)
+		_, err := storeWhole(ctx, dst, ab, key, buf[:n], attrs)
+		return err
 	}
 	if err != nil {
 		return err
@@ -67,7 +68,7 @@ func abortFolder(ctx context.Context, mp storage.Multiparter, folder string) err
 }
 
 // storeWhole writes a short stream with one request.
-func storeWhole(ctx context.Context, dst storage.Writer, ab Abilities, key string, body []byte, attrs storage.Attrs) error {
+func storeWhole(ctx context.Context, dst storage.Writer, ab Abilities, key string, body []byte, attrs storage.Attrs) (storage.Written, error) {
 	ev := evidence{bytes: body, crc: crc32.Checksum(body, castagnoli)}
 	sums := ev.sums(ab, nil)
 	var w storage.Written
@@ -78,13 +79,13 @@ func storeWhole(ctx context.Context, dst storage.Writer, ab Abilities, key strin
 		return err
 	})
 	if err != nil {
-		return err
+		return w, err
 	}
 	proof, err := ev.judge(ab, w, sums)
 	if err != nil || proof != ProofKinds {
-		return err
+		return w, err
 	}
-	return compare(ctx, dst, key, int64(len(body)), ev.crc)
+	return w, compare(ctx, dst, key, int64(len(body)), ev.crc)
 }
 
 // storeParts sends the full buffer and all that follows, and completes the upload.

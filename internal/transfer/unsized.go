@@ -159,7 +159,7 @@ func (s *unsized) open(ctx context.Context) outcome {
 		return failed(oms.FailInitUpload, err)
 	}
 	u.row, s.upload = row, u
-	attrs := j.attrs(s.obj)
+	attrs := s.it.attrs(s.obj)
 	if j.plan.Abilities.CRC32C {
 		attrs.PartSums = storage.SumCRC32C
 	}

@@ -248,6 +248,7 @@ func (j *Job) walkKeys(ctx context.Context, s *span) error {
 		if !ended {
 			src.prefetch(ctx)
 		}
+		mine = j.withoutOwn(mine)
 		if len(mine) > 0 {
 			if err := j.usePage(ctx, s, mine, dst); err != nil {
 				return err
@@ -380,6 +381,7 @@ func (j *Job) place(ctx context.Context, b *batch, src *storage.ListedObject, ds
 		b.delta.ListedBytes += src.Size
 		b.delta.Skipped++
 		b.delta.SkippedBytes += src.Size
+		j.listObject(b, oms.ListSkip, src)
 	case Own:
 		if !sameContent(*src, *there) {
 			b.add(item{job: j, batch: b, obj: *src, own: true}, left)
@@ -390,6 +392,7 @@ func (j *Job) place(ctx context.Context, b *batch, src *storage.ListedObject, ds
 		b.delta.Migrated++
 		b.delta.MigratedBytes += src.Size
 		b.delta.MovedBytes += src.Size // it was sent before the crash or pause
+		j.listObject(b, oms.ListSuccess, src)
 	case Copy, CompareCRC64:
 		b.add(item{job: j, batch: b, obj: *src, crc64: action == CompareCRC64}, left)
 	}

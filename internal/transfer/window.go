@@ -28,6 +28,7 @@ type batch struct {
 	delta    oms.Counters
 	failures []oms.Failure
 	resolved []string
+	outcomes oms.Outcomes
 }
 
 // add appends an object to copy, one of at most left that the batch can still get.
@@ -100,6 +101,7 @@ func (w *window) acknowledge(ctx context.Context, j Journal) error {
 		cp.Delta = cp.Delta.Add(b.delta)
 		cp.Failures = append(cp.Failures, b.failures...)
 		cp.Resolved = append(cp.Resolved, b.resolved...)
+		cp.Outcomes.Add(&b.outcomes)
 		w.objects -= b.objects
 		b.mu.Unlock()
 		w.batches[n] = nil
@@ -113,9 +115,22 @@ func (w *window) acknowledge(ctx context.Context, j Journal) error {
 	close(w.room)
 	w.room = make(chan struct{})
 	if w.tally != nil {
+		if err := w.tell(ctx, j, cp.Outcomes); err != nil {
+			return err
+		}
 		return w.tally.add(cp)
 	}
 	w.stored.Cur = cp.Cur
+	return w.report(ctx, j, cp)
+}
+
+// tell reports lines of object lists ahead of the position: how many there will be cannot be held until it moves.
+func (w *window) tell(ctx context.Context, j Journal, o oms.Outcomes) error {
+	if o.Size() == 0 && o.Uncarried == (oms.UncarriedCounts{}) {
+		return nil
+	}
+	cp := w.stored
+	cp.Outcomes = o
 	return w.report(ctx, j, cp)
 }
 

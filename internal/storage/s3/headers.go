@@ -130,15 +130,18 @@ func (b *Bucket) attrsOf(hdr http1.Fields) storage.Attrs {
 		CacheControl:       hdr.Get("Cache-Control"),
 		Expires:            hdr.Get("Expires"),
 		StorageClass:       hdr.Get("X-Amz-Storage-Class"),
-		Metadata:           b.metadata(hdr),
 	}
 }
 
-func (b *Bucket) metadata(hdr http1.Fields) map[string]string {
-	var m map[string]string
+// metadata reads user metadata, and what else there is that does not travel.
+func (b *Bucket) metadata(hdr http1.Fields) (m map[string]string, extras storage.Extras) {
 	for _, f := range hdr {
+		if len(f.Name) < 2 || lower(f.Name[0]) != 'x' || f.Name[1] != '-' {
+			continue
+		}
 		short, ok := b.metaName(f.Name)
 		if !ok {
+			extras |= extra(f.Name, f.Value)
 			continue
 		}
 		if m == nil {
@@ -153,14 +156,11 @@ func (b *Bucket) metadata(hdr http1.Fields) map[string]string {
 	for short, v := range m {
 		m[short] = b.decodeMeta(v)
 	}
-	return m
+	return m, extras
 }
 
-// metaName returns the name of a user metadata header without its prefix, in lower case.
+// metaName returns the name of a user metadata header without its prefix, in lower case. The name starts with "x-".
 func (b *Bucket) metaName(name string) (string, bool) {
-	if len(name) < 2 || lower(name[0]) != 'x' || name[1] != '-' {
-		return "", false
-	}
 	if short := cutFold(name, metaPrefix); short != "" {
 		return strings.ToLower(short), true
 	}
@@ -192,6 +192,7 @@ func (b *Bucket) objectOf(key string, size int64, hdr http1.Fields) storage.Obje
 		KMS:       b.kms(hdr),
 		Restore:   b.restoreOf(hdr),
 	}
+	o.Attrs.Metadata, o.Extras = b.metadata(hdr)
 	o.ModTime, _ = parseHTTPTime(hdr.Get("Last-Modified")) // zero when not told
 	return o
 }
