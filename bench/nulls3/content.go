@@ -16,6 +16,8 @@ const blockLen = 4194301
 const (
 	knownMax  = 16 << 20 // bytes; the checksums of all contents of larger sizes are not computed ahead
 	knownTabs = 256      // sizes
+	// verifiedMax is the largest body, in bytes, whose MD5 is computed when it comes with a Content-MD5.
+	verifiedMax = 1 << 10
 )
 
 // contents are the bytes of all objects. A byte is a function of variant and offset, so that nothing needs to be

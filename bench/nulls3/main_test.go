@@ -355,6 +355,8 @@ func TestBodies(t *testing.T) {
 		{"wrong trailer", aws + "5\r\nContent-Length: 52", "2\r\nhe\r\n3\r\nllo\r\n0\r\nx-amz-checksum-crc32c:AAAAAA==\r\n\r\n", "400 Bad Request"},
 		{"short", aws + "9\r\nContent-Length: 20", "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", "400 Bad Request"},
 		{"no length", "X: y", "", "411 Length Required"},
+		{"wrong MD5", "Content-Length: 5\r\nContent-MD5: AAAAAAAAAAAAAAAAAAAAAA==", "hello", "400 Bad Request"},
+		{"right MD5", "Content-Length: 5\r\nContent-MD5: XUFAKrxLKna5cZ2REBfFkg==", "hello", "200 OK"},
 		{"wrong MD5 of nothing known", "Content-Length: 5\r\nContent-MD5: AAAA", "hello", "400 Bad Request"},
 		{"wrong checksum", "Content-Length: 5\r\nx-amz-checksum-crc32c: AAAAAA==", "hello", "400 Bad Request"},
 	} {

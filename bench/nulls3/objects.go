@@ -168,7 +168,7 @@ func (c *conn) put(ctx context.Context, to place, query url.Values) error {
 func (c *conn) receive(ctx context.Context) (*object, error) {
 	o := &object{}
 	var h hash.Hash
-	if c.opts.md5 {
+	if c.opts.md5 || c.verifiable() {
 		h = md5.New()
 	}
 	table := c.contents.crc
@@ -191,6 +191,12 @@ func (c *conn) receive(ctx context.Context) (*object, error) {
 	return o, nil
 }
 
+// verifiable reports whether the Content-MD5 of the request's body costs next to nothing to verify: a client that tries
+// whether it is verified finds that it is.
+func (c *conn) verifiable() bool {
+	return c.req.contentMD5 != nil && c.req.length >= 0 && c.req.length <= verifiedMax
+}
+
 // checkSums compares what the client sent with what arrived and gives the object its ETag: the content's MD5 where it is
 // known, else the one that was sent, else one that is no MD5.
 func (c *conn) checkSums(o *object, known *sizeTab) (errorName, problem string) {
@@ -210,7 +216,7 @@ func (c *conn) checkSums(o *object, known *sizeTab) (errorName, problem string) 
 			return "InvalidDigest", "bad Content-MD5"
 		}
 	}
-	sure := c.opts.md5
+	sure := o.etag != [md5.Size]byte{} // it was computed
 	if !sure && known != nil {
 		var v int64
 		if v, sure = known.byCRC[o.crc]; sure {

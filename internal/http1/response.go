@@ -3,6 +3,7 @@ package http1
 import (
 	"errors"
 	"io"
+	"math"
 	"strconv"
 )
 
@@ -219,23 +220,26 @@ func (e *WriteError) Error() string {
 // Unwrap returns the writer's error.
 func (e *WriteError) Unwrap() error { return e.Err }
 
-// WriteTo implements io.WriterTo: the rest of the body goes to w in large pieces. When w is a request's body on its
-// way out, and neither side is TLS or chunked, the kernel moves the bytes from one socket to the other where it can.
-// Errors of w are *WriteError.
-func (r *Response) WriteTo(w io.Writer) (n int64, err error) {
+// WriteTo implements io.WriterTo: the rest of the body goes to w in large pieces, see Move.
+func (r *Response) WriteTo(w io.Writer) (n int64, err error) { return r.Move(w, math.MaxInt64) }
+
+// Move moves up to most bytes of the rest of the body to w in large pieces; fewer only at the end of the body. When w is
+// a request's body on its way out, and neither side is TLS or chunked, the kernel moves the bytes from one socket to the
+// other where it can, see Moves. Errors of w are *WriteError.
+func (r *Response) Move(w io.Writer, most int64) (n int64, err error) {
 	if r.c == nil {
 		return 0, errClosed
 	}
 	if out, ok := w.(*bodyWriter); ok && r.frame == byLength && r.err == nil && r.c.tcp != nil && out.c.tcp != nil {
-		if n, ok, err = r.splice(out); ok {
+		if n, ok, err = r.splice(out, most); ok {
 			return n, err
 		}
 	}
 	client := r.c.end.client
 	buf := client.copyBuf()
 	defer client.copies.Put(buf)
-	for {
-		k, err := r.Read(*buf)
+	for n < most {
+		k, err := r.Read((*buf)[:min(copyBuffer, most-n)])
 		if k > 0 {
 			m, werr := w.Write((*buf)[:k])
 			n += int64(m)
@@ -250,4 +254,5 @@ func (r *Response) WriteTo(w io.Writer) (n int64, err error) {
 			return n, err
 		}
 	}
+	return n, nil
 }

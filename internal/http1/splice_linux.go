@@ -14,13 +14,17 @@ const tcpClosed = 7
 // errLost is what reading gives after a move failed: bytes were taken from the source that are nowhere now.
 var errLost = errors.New("http1: the body was lost on its way to a writer")
 
-// splice moves the rest of the body to out without bringing it into this process: first what is buffered, then from
-// socket to socket.
-func (r *Response) splice(out *bodyWriter) (n int64, handled bool, err error) {
-	if r.left > out.left || out.c.moving.Load() != nil {
+// Moves says that the kernel can move a body from one plain connection to another.
+const Moves = true
+
+// splice moves up to most bytes of the rest of the body to out without bringing them into this process: first what is
+// buffered, then from socket to socket.
+func (r *Response) splice(out *bodyWriter, most int64) (n int64, handled bool, err error) {
+	most = min(most, r.left)
+	if from := out.c.moving.Load(); most > out.left || from != nil && from != r.c {
 		return 0, false, nil // the general way cuts it, or takes a second source
 	}
-	if p := r.c.in[r.c.r:min(int64(r.c.w), int64(r.c.r)+r.left)]; len(p)+len(out.head) > 0 {
+	if p := r.c.in[r.c.r:min(int64(r.c.w), int64(r.c.r)+most)]; len(p)+len(out.head) > 0 {
 		k, err := out.Write(p)
 		r.c.r += k
 		n, r.left = int64(k), r.left-int64(k)
@@ -28,23 +32,23 @@ func (r *Response) splice(out *bodyWriter) (n int64, handled bool, err error) {
 			return n, true, &WriteError{n, err}
 		}
 	}
-	if r.left > 0 {
+	if n < most {
 		r.c.noDeadline()
 		out.c.moving.Store(r.c)
 		if out.c.cut.Load() { // before it was known whom to interrupt
 			r.c.readDeadline(past)
 		}
-		k, err := out.c.tcp.ReadFrom(&io.LimitedReader{R: r.c.tcp, N: r.left})
+		k, err := out.c.tcp.ReadFrom(&io.LimitedReader{R: r.c.tcp, N: most - n})
 		n, r.left, out.left = n+k, r.left-k, out.left-k
 		if err != nil {
 			return n, true, r.blame(out, n, err)
 		}
-		if r.left > 0 {
+		if n < most {
 			r.err = io.ErrUnexpectedEOF
 			return n, true, r.err
 		}
 	}
-	r.done = true
+	r.done = r.left == 0
 	return n, true, nil
 }
 

@@ -86,6 +86,55 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// stepped is a body that moves in steps.
+type stepped struct {
+	*Response
+	step int64
+}
+
+func (s stepped) WriteTo(w io.Writer) (sum int64, err error) {
+	for {
+		n, err := s.Move(w, s.step)
+		if sum += n; err != nil || n < s.step {
+			return sum, err
+		}
+	}
+}
+
+// TestMoveInSteps checks that a body that moves in steps arrives whole, and that both connections can be used again.
+func TestMoveInSteps(t *testing.T) {
+	const size = 1<<20 + 7
+	want := data(size)
+	for name, start := range map[string]func(http.Handler) *httptest.Server{"plain": httptest.NewServer, "TLS": httptest.NewTLSServer} {
+		t.Run(name, func(t *testing.T) {
+			src := start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", strconv.Itoa(size))
+				_, _ = w.Write(want) // the client would tell
+			}))
+			t.Cleanup(src.Close)
+			dst := startSink(t, start)
+			c := newClient(t, Options{Dial: counted(t, 2), TLS: clientTLS(src)})
+			if dst.Certificate() != nil {
+				c.opts.TLS.RootCAs.AddCert(dst.Certificate())
+			}
+			from, to := endpointOf(t, c, src.URL), endpointOf(t, c, dst.URL)
+			for _, step := range []int64{1000, readBuffer, 64 << 10, 300_000, size, size + 1} {
+				resp := opened(t.Context(), t, from)
+				status, _, err := fetch(t.Context(), to, put(stepped{resp, step}, size))
+				if err != nil || status != 200 || dst.err != nil {
+					t.Fatal(step, status, err, dst.err)
+				}
+				sameBytes(t, "moved", dst.got, want)
+				if n, err := resp.Move(io.Discard, 1); n != 0 || err != nil {
+					t.Errorf("behind the body: %d, %v", n, err)
+				}
+				_ = resp.Close() // tested elsewhere
+			}
+			c.CloseIdleConnections()
+		})
+	}
+}
+
 func endpointOf(t *testing.T, c *Client, url string) *Endpoint {
 	t.Helper()
 	scheme, host, _ := strings.Cut(url, "://")

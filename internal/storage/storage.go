@@ -2,9 +2,9 @@
 // words of the field, and how errors are told apart.
 //
 // A provider implements Reader, most implement Writer, and further abilities are small interfaces found by
-// type assertion (Multiparter, PartSizer, Brancher, Browser, Copier, BucketLister). All methods are safe for concurrent use, honour ctx, never
-// retry (only package transfer retries), and return *oms.Error; context errors pass through. Keys are opaque
-// bytes: nobody trims, cleans or normalises them (rule D3).
+// type assertion (Multiparter, PartSizer, Brancher, Browser, Relayer, Copier, BucketLister). All methods are safe for
+// concurrent use, honour ctx, never retry (only package transfer retries), and return *oms.Error; context errors pass
+// through. Keys are opaque bytes: nobody trims, cleans or normalises them (rule D3).
 package storage
 
 import (
@@ -93,6 +93,21 @@ type PartSizer interface {
 	// PartSize returns the bytes of the first part of an object that was uploaded in parts and still has the ETag, and
 	// how many parts there are. oms.Unsupported when the store does not tell.
 	PartSize(ctx context.Context, key, etag string) (size int64, parts int, err error)
+}
+
+// Relayer is a bucket whose objects can move to another bucket without passing through this process.
+type Relayer interface {
+	// CanRelay reports whether the Body of an object opened here, and a Body given to Put here, may be moved inside the
+	// kernel: the other bucket must say so as well. It is a fact about the connections, not a promise.
+	CanRelay() bool
+}
+
+// Mover is the Body of a Content that takes the shortest way to where it goes.
+type Mover interface {
+	io.Reader
+	// Move moves up to most bytes of the rest to w, fewer only at the end. A w that a Put gave to the WriteTo of its
+	// Body may take them without bringing them into this process.
+	Move(w io.Writer, most int64) (int64, error)
 }
 
 // Copier copies inside one store without moving bytes through this process.

@@ -157,6 +157,7 @@ type Job struct {
 
 	listed   atomic.Bool // every range has been listed to its end
 	srcETags etags
+	relays   relays
 
 	orders [2]order       // what was proved of the listings of source and destination
 	keys   []oms.Range    // those of kind keys, as Run got them

@@ -211,8 +211,17 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 	return action, o
 }
 
-// copySmall moves an object of at most maxSingle bytes through one buffer.
+// copySmall moves an object of at most maxSingle bytes, through one buffer where the kernel cannot.
 func (it *item) copySmall(ctx context.Context) (o outcome) {
+	if it.relayable() {
+		relayed, err := it.relay(ctx)
+		switch {
+		case relayed:
+			return outcome{action: Copy, moved: it.obj.Size}
+		case err != nil:
+			return failed(oms.FailGet, err)
+		}
+	}
 	err := it.job.withBuffer(ctx, it.obj.Size, func(buf []byte) error {
 		o = it.copyThrough(ctx, buf)
 		return o.err

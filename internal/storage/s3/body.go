@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"sync"
 
 	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
 )
 
 // smallBody is the size up to which a request body is copied, so that head and body leave in one write.
@@ -171,17 +173,23 @@ func (r *recvBody) Read(p []byte) (int, error) {
 	return n, r.err
 }
 
-// WriteTo implements io.WriterTo, so that the body takes the shortest way to where it goes: see http1.Response.WriteTo.
-func (r *recvBody) WriteTo(w io.Writer) (int64, error) {
-	body, ok := r.body.(io.WriterTo)
+// WriteTo implements io.WriterTo, so that the body takes the shortest way to where it goes: see http1.Response.Move.
+func (r *recvBody) WriteTo(w io.Writer) (int64, error) { return r.Move(w, math.MaxInt64) }
+
+// Move implements storage.Mover.
+func (r *recvBody) Move(w io.Writer, most int64) (int64, error) {
+	body, ok := r.body.(storage.Mover)
 	if !ok || !r.exact || r.err != nil {
-		return io.Copy(w, readerOnly{r})
+		return io.Copy(w, io.LimitReader(readerOnly{r}, most))
 	}
-	n, err := body.WriteTo(w)
+	n, err := body.Move(w, most)
 	r.got += n
 	if _, ours := errors.AsType[*http1.WriteError](err); ours {
 		r.err = err
 		return n, err
+	}
+	if err == nil && n == most { // maybe not the end
+		return n, nil
 	}
 	if err == nil {
 		err = io.EOF

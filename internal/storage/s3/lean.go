@@ -67,6 +67,9 @@ func (b *Bucket) sendLean(ctx context.Context, c *call) (*answer, error) {
 	return &answer{status: resp.Status, length: resp.Length, header: resp.Fields, body: resp}, nil
 }
 
+// CanRelay implements storage.Relayer: frequent calls go over plain connections of package http1.
+func (b *Bucket) CanRelay() bool { return http1.Moves && b.lean != nil && b.scheme == "http" }
+
 // shortBody is the error of a body that failed or ended early.
 func shortBody(err error, size int64) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

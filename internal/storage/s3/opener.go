@@ -48,6 +48,7 @@ var (
 	_ storage.Brancher     = (*Bucket)(nil)
 	_ storage.Browser      = (*Bucket)(nil)
 	_ storage.Multiparter  = (*Bucket)(nil)
+	_ storage.Relayer      = (*Bucket)(nil)
 	_ storage.Copier       = (*Bucket)(nil)
 	_ storage.BucketLister = (*Bucket)(nil)
 	_ storage.Restorer     = (*Bucket)(nil)
