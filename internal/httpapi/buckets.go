@@ -111,7 +111,7 @@ func (s *service) showBucketList(ctx context.Context, c *call) (any, error) {
 	}
 	q := oms.BucketQuery{CloudType: cloudType(f)}
 	q.AppID = optionalAppID(f)
-	q.Credentials = accountKeys(f)
+	q.Credentials = accountKeys(f, q.CloudType)
 	if f.failed() {
 		return nil, *f.err
 	}
@@ -186,7 +186,7 @@ func (s *service) showBucketRegion(ctx context.Context, c *call) (any, error) {
 	q := oms.BucketQuery{CloudType: cloudType(f)}
 	q.Bucket = bucketName(f, "bucket_name")
 	q.AppID = mandatoryAppID(f, q.CloudType)
-	q.Credentials = accountKeys(f)
+	q.Credentials = accountKeys(f, q.CloudType)
 	if f.failed() {
 		return nil, *f.err
 	}
@@ -259,7 +259,7 @@ func (s *service) checkURLList(ctx context.Context, c *call) (any, error) {
 	q := oms.BucketQuery{CloudType: oms.CloudHEC}
 	q.Bucket = bucketName(f, "obs_bucket")
 	key := f.word("list_file_key", maxObjectName)
-	q.Credentials = accountKeys(f)
+	q.Credentials = accountKeys(f, q.CloudType)
 	q.Endpoint = s.endpointOf(f, q.CloudType, "region", "OMS.0080")
 	if f.failed() {
 		return nil, *f.err
@@ -284,7 +284,7 @@ func (s *service) bucketQuery(f fields, nameField, regionField string) oms.Bucke
 	q := oms.BucketQuery{CloudType: cloudType(f)}
 	q.Bucket = bucketName(f, nameField)
 	q.AppID = mandatoryAppID(f, q.CloudType)
-	q.Credentials = accountKeys(f)
+	q.Credentials = accountKeys(f, q.CloudType)
 	q.Endpoint = s.endpointOf(f, q.CloudType, regionField, "OMS.0079")
 	return q
 }
@@ -303,9 +303,11 @@ func cloudType(f fields) oms.CloudType {
 }
 
 // accountKeys reads the keys of an account, which nobody keeps.
-func accountKeys(f fields) oms.Credentials {
-	otherCredentials(f)
-	return credentials(f, "")
+func accountKeys(f fields, cloud oms.CloudType) oms.Credentials {
+	if c, given := documents(f, "", cloud); given {
+		return c
+	}
+	return cloudCredentials(f, "", cloud)
 }
 
 // bucketName reads a mandatory bucket name.

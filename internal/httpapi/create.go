@@ -44,13 +44,14 @@ func (s *service) decodeSpec(f fields) (oms.TaskSpec, oms.TaskCredentials, error
 	src, dst := f.object("src_node"), f.object("dst_node")
 	spec.Src = sourceNode(src, spec.Type)
 	spec.Dst = destinationNode(dst)
-	keys := oms.TaskCredentials{Src: sourceKeys(src, spec.Type), Dst: credentials(dst, "")}
+	keys := oms.TaskCredentials{Src: sourceKeys(src, spec), Dst: cloudCredentials(dst, "", spec.Dst.CloudType)}
 	if f.has("source_cdn") {
 		spec.CDN, keys.Src.CDNKey = sourceCDN(f.object("source_cdn"))
 	}
 	options(f, &spec)
 	namesFit(f, spec)
 	s.resolve(f, &spec)
+	locate(f, &spec, keys)
 	ontoItself(f, spec)
 	return spec, keys, *f.err
 }
@@ -67,7 +68,6 @@ func sourceNode(f fields, t oms.TaskType) oms.SourceNode {
 			oms.CloudURL, oms.CloudUCloud, oms.CloudGoogle),
 	}
 	fitsType(f, n.CloudType, t)
-	otherCredentials(f)
 	if t == oms.TypeURLList {
 		n.ListFile = listFile(f)
 		return n
@@ -120,7 +120,7 @@ func destinationNode(f fields) oms.DestinationNode {
 	return oms.DestinationNode{
 		CloudType: choice(f, "cloud_type", oms.CloudHEC, oms.CloudHEC, oms.CloudHuawei, oms.CloudAWS, oms.CloudAliyun,
 			oms.CloudTencent, oms.CloudQing, oms.CloudKingsoft, oms.CloudBaidu, oms.CloudQiniu, oms.CloudUCloud,
-			oms.CloudGoogle),
+			oms.CloudGoogle, oms.CloudAzure),
 		Region:     f.word("region", maxRegion),
 		Bucket:     bucket(f, "OMS.0058"),
 		SavePrefix: f.text("save_prefix", maxObjectName),
@@ -167,16 +167,6 @@ func plainSecrets(f fields, prefix string) {
 	}
 	if id := f.text(prefix+"kms_key_id", kmsKeyID); id != "" && utf8.RuneCountInString(id) != kmsKeyID {
 		f.refuse("OMS.1003", "The field %s must have %d characters.", f.path+prefix+"kms_key_id", kmsKeyID)
-	}
-}
-
-// otherCredentials refuses the credentials of vendors that are not supported.
-func otherCredentials(f fields) {
-	if f.text("connection_string", maxConnection) != "" {
-		f.unsupported("connection_string")
-	}
-	if f.text("json_auth_file", maxAuthFile) != "" {
-		f.unsupported("json_auth_file")
 	}
 }
 

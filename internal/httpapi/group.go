@@ -232,8 +232,11 @@ func (s *service) retryGroup(ctx context.Context, c *call) (any, error) {
 // depends on the group: those that are missing are zero.
 func groupStart(f fields) oms.StartRequest {
 	var req oms.StartRequest
-	req.Credentials.Src, req.Credentials.Dst = groupKeys(f, "src_"), groupKeys(f, "dst_")
-	otherCredentials(f)
+	var given bool
+	if req.Credentials.Src, given = documents(f, "src_", ""); !given {
+		req.Credentials.Src = groupKeys(f, "src_")
+	}
+	req.Credentials.Dst = groupKeys(f, "dst_")
 	req.Credentials.Src.CDNKey = cdnKey(f, "source_cdn_")
 	return req
 }

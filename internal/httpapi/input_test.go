@@ -118,7 +118,7 @@ func TestCreateTaskRefusals(t *testing.T) {
 		{"src_node.cloud_type", `"aws"`, "OMS.1003"},
 		{"src_node.cloud_type", `"HEC"`, "OMS.1003"},
 		{"src_node.cloud_type", `"URLSource"`, "OMS.0057"},
-		{"src_node.cloud_type", `"Azure"`, "OMS.0057"},
+		{"src_node.cloud_type", `"Azure"`, "OMS.1003"}, // the secret key is no account's
 		{"src_node.cloud_type", `"Qiniu"`, "OMS.0079"},
 		{"src_node.cloud_type", `"Tencent"`, "OMS.0057"}, // app_id is ""
 		{"src_node.app_id", quoted(256), "OMS.1003"},

@@ -15,8 +15,6 @@ func fitsType(f fields, cloud oms.CloudType, t oms.TaskType) {
 		f.refuse("OMS.0057", "The field %scloud_type must be URLSource for the task type url_list.", f.path)
 	case t != oms.TypeURLList && cloud == oms.CloudURL:
 		f.refuse("OMS.0057", "The cloud type URLSource is for task type url_list only.")
-	case cloud == oms.CloudAzure:
-		f.refuse("OMS.0057", "The cloud type Azure is not supported by this version of the service.")
 	}
 }
 
@@ -39,15 +37,21 @@ func listFile(f fields) *oms.ListFile {
 }
 
 // sourceKeys reads the keys of src_node, which URLs have none of.
-func sourceKeys(f fields, t oms.TaskType) oms.Credentials {
-	if t == oms.TypeURLList {
+func sourceKeys(f fields, spec oms.TaskSpec) oms.Credentials {
+	if spec.Type == oms.TypeURLList {
 		return oms.Credentials{}
 	}
-	return credentials(f, "")
+	if c, given := documents(f, "", spec.Src.CloudType); given {
+		return c
+	}
+	return cloudCredentials(f, "", spec.Src.CloudType)
 }
 
 // startKeys reads the source keys of StartTask, which only tasks over URLs may leave out.
 func startKeys(f fields) oms.Credentials {
+	if c, given := documents(f, "src_", ""); given {
+		return c
+	}
 	if !f.has("src_ak") && !f.has("src_sk") && !f.has("src_security_token") {
 		return oms.Credentials{}
 	}

@@ -143,23 +143,20 @@ func (s *service) decodeCreateSync(body []byte) (oms.TaskSpec, oms.TaskCredentia
 		},
 	}
 	spec.Src.AppID = appID(f, spec.Src.CloudType)
-	keys := oms.TaskCredentials{Src: credentials(f, "src_"), Dst: credentials(f, "dst_")}
+	keys := oms.TaskCredentials{Src: cloudCredentials(f, "src_", spec.Src.CloudType), Dst: credentials(f, "dst_")}
 	if f.has("source_cdn") {
 		spec.CDN, keys.Src.CDNKey = sourceCDN(f.object("source_cdn"))
 	}
 	syncOptions(f, &spec)
 	s.resolve(f, &spec)
+	locate(f, &spec, keys)
 	return spec, keys, *f.err
 }
 
 // syncCloudType reads src_cloud_type.
 func syncCloudType(f fields) oms.CloudType {
-	cloud := choice(f, "src_cloud_type", oms.CloudAliyun, oms.CloudAWS, oms.CloudAzure, oms.CloudAliyun, oms.CloudTencent,
+	return choice(f, "src_cloud_type", oms.CloudAliyun, oms.CloudAWS, oms.CloudAzure, oms.CloudAliyun, oms.CloudTencent,
 		oms.CloudHuawei, oms.CloudQing, oms.CloudKingsoft, oms.CloudBaidu, oms.CloudQiniu, oms.CloudUCloud)
-	if cloud == oms.CloudAzure {
-		f.refuse("OMS.0057", "The cloud type Azure is not supported by this version of the service.")
-	}
-	return cloud
 }
 
 // syncOptions reads the optional members of CreateSyncTask.

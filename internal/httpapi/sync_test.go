@@ -336,7 +336,7 @@ func TestSyncRefusals(t *testing.T) {
 		{"POST", "", create("src_cloud_type", `"aws"`), "OMS.1003"},
 		{"POST", "", create("src_cloud_type", `"URLSource"`), "OMS.1003"},
 		{"POST", "", create("src_cloud_type", `"Google"`), "OMS.1003"},
-		{"POST", "", create("src_cloud_type", `"Azure"`), "OMS.0057"},
+		{"POST", "", create("src_cloud_type", `"Azure"`), "OMS.1003"}, // the secret key is no account's
 		{"POST", "", create("src_cloud_type", `"UCloud"`), ""},
 		{"POST", "", create("src_cloud_type", `"Tencent"`), "OMS.0057"}, // app_id is empty
 		{"POST", "", edit(t, create("app_id", ""), "src_cloud_type", `"Tencent"`), "OMS.1004"},

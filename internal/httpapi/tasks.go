@@ -118,7 +118,6 @@ func decodeStart(body []byte) (oms.StartRequest, error) {
 		Credentials: oms.TaskCredentials{Src: startKeys(f), Dst: credentials(f, "dst_")},
 		FailedOnly:  f.truth("migrate_failed_object"),
 	}
-	otherCredentials(f)
 	req.Credentials.Src.CDNKey = cdnKey(f, "source_cdn_")
 	return req, *f.err
 }

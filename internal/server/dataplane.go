@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -19,8 +18,6 @@ import (
 	"github.com/openoms/openoms/internal/engine"
 	"github.com/openoms/openoms/internal/guard"
 	"github.com/openoms/openoms/internal/oms"
-	"github.com/openoms/openoms/internal/storage/cdn"
-	"github.com/openoms/openoms/internal/storage/s3"
 	"github.com/openoms/openoms/internal/storage/urllist"
 	"github.com/openoms/openoms/internal/transfer"
 )
@@ -34,10 +31,9 @@ const (
 // dataPlane is what moves objects: the engine with the connections that it uses and what decides how many.
 type dataPlane struct {
 	*engine.Engine
-	transport *s3.Transport
-	web       *http.Transport // to the servers that URL lists name
-	guard     *guard.Guard
-	log       *slog.Logger
+	connections *connections
+	guard       *guard.Guard
+	log         *slog.Logger
 }
 
 // dataPlaneOptions say how objects are moved.
@@ -48,6 +44,7 @@ type dataPlaneOptions struct {
 	minRequests int   // of a kind in flight to a bucket; 0 is automatic
 	memory      int64 // bytes of buffers; 0 is automatic
 	noWorkers   bool
+	cluster     bool // other processes work on the same database
 	quota       oms.Quota
 	groups      oms.GroupLimits
 	userAgent   string
@@ -63,11 +60,10 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 	}
 	requests := cmp.Or(opts.concurrency, mostRequests)
 	lanes := guard.New(guard.Options{MinSlots: opts.minRequests, MaxSlots: requests, Memory: opts.store, Logger: opts.log, Clock: opts.clock})
-	transport := s3.NewTransport(s3.TransportOptions{Dial: network.DialContext, IdlePerHost: 2*requests + spareConnections})
-	buckets := s3.NewOpener(s3.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
-	behindCDN := cdn.NewOpener(buckets, cdn.Options{Transport: transport, Clock: opts.clock, UserAgent: opts.userAgent})
-	web := network.Transport(egress.TransportOptions{MaxIdleConns: requests})
-	opener := urllist.NewOpener(behindCDN, urllist.Options{Transport: web, Clock: opts.clock, UserAgent: opts.userAgent})
+	connections := newConnections(network, requests)
+	opener := urllist.NewOpener(connections.opener(opts.clock, opts.userAgent), urllist.Options{
+		Transport: connections.web, Clock: opts.clock, UserAgent: opts.userAgent,
+	})
 	e, err := engine.New(engine.Options{
 		Owner:     newOwner(),
 		Store:     opts.store,
@@ -80,18 +76,16 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		Logger:    opts.log,
 		Clock:     opts.clock,
 		NoWorkers: opts.noWorkers,
+		Cluster:   opts.cluster,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &dataPlane{Engine: e, transport: transport, web: web, guard: lanes, log: opts.log}, nil
+	return &dataPlane{Engine: e, connections: connections, guard: lanes, log: opts.log}, nil
 }
 
 // closeIdle closes the connections that nobody uses.
-func (p *dataPlane) closeIdle() {
-	p.transport.CloseIdleConnections()
-	p.web.CloseIdleConnections()
-}
+func (p *dataPlane) closeIdle() { p.connections.closeIdle() }
 
 // Run moves until ctx ends. What earlier processes learned about the stores is used, and what this one learns is kept.
 func (p *dataPlane) Run(ctx context.Context) error {

@@ -8,7 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/openoms/openoms/internal/http1"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
 	"github.com/openoms/openoms/internal/storage/azblob"
@@ -18,9 +17,9 @@ import (
 
 func newOpener(tb testing.TB) *azblob.Opener {
 	tb.Helper()
-	client := http1.New(http1.Options{Dial: new(net.Dialer).DialContext, HeaderTimeout: 30 * time.Second})
-	tb.Cleanup(client.CloseIdleConnections)
-	return azblob.NewOpener(nil, azblob.Options{Client: client})
+	tr := azblob.NewTransport(azblob.TransportOptions{Dial: new(net.Dialer).DialContext, HeaderTimeout: 30 * time.Second})
+	tb.Cleanup(tr.CloseIdleConnections)
+	return azblob.NewOpener(nil, azblob.Options{Transport: tr})
 }
 
 func open(tb testing.TB, o *azblob.Opener, b storage.Bucket) *azblob.Container {

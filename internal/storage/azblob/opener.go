@@ -2,6 +2,7 @@ package azblob
 
 import (
 	"context"
+	"net"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -13,10 +14,32 @@ import (
 	"github.com/openoms/openoms/internal/storage"
 )
 
+// TransportOptions say how connections are made.
+type TransportOptions struct {
+	// Dial opens connections; required. It is where outgoing connections are guarded.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// IdlePerHost is how many idle connections are kept for each endpoint; 0 means 256. It should not be less than
+	// the number of requests in flight.
+	IdlePerHost int
+	// HeaderTimeout bounds the wait for an answer after the request was sent; 0 means two minutes.
+	HeaderTimeout time.Duration
+}
+
+// Transport keeps connections. It is safe for concurrent use.
+type Transport struct{ client *http1.Client }
+
+// NewTransport returns a transport; opts.Dial must be set.
+func NewTransport(opts TransportOptions) *Transport {
+	return &Transport{client: http1.New(http1.Options{Dial: opts.Dial, IdlePerHost: opts.IdlePerHost, HeaderTimeout: opts.HeaderTimeout})}
+}
+
+// CloseIdleConnections closes the connections that carry no request.
+func (t *Transport) CloseIdleConnections() { t.client.CloseIdleConnections() }
+
 // Options say how an Opener reaches the service.
 type Options struct {
-	// Client carries every request; required. Its dialer guards where connections go.
-	Client *http1.Client
+	// Transport carries every request; required.
+	Transport *Transport
 	// Clock gives the time that requests are signed with; nil means time.Now.
 	Clock func() time.Time
 	// UserAgent is sent with every request; empty means "openoms".
@@ -29,7 +52,7 @@ type Opener struct {
 	opts Options
 }
 
-// NewOpener returns an Opener over next; opts.Client must be set.
+// NewOpener returns an Opener over next; opts.Transport must be set.
 func NewOpener(next storage.Opener, opts Options) *Opener {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
@@ -50,9 +73,13 @@ var (
 )
 
 // Open returns a *Container for Azure, else what the next opener returns. An empty name gives a handle that can only
-// list containers. oms.Invalid for credentials, an endpoint or a name that cannot be used.
+// list containers. oms.Invalid for credentials, an endpoint or a name that cannot be used, oms.Denied for a connection
+// string with another cloud.
 func (o *Opener) Open(ctx context.Context, b storage.Bucket) (storage.Reader, error) {
 	if b.CloudType != oms.CloudAzure {
+		if !b.Credentials.ConnectionString.IsZero() { // without it the next opener would ask as nobody
+			return nil, oms.Errorf(oms.Denied, "", "a connection string opens Azure Blob Storage only")
+		}
 		return o.next.Open(ctx, b)
 	}
 	account, err := cloudkeys.ParseAzure(b.Credentials)
@@ -70,7 +97,7 @@ func (o *Opener) Open(ctx context.Context, b storage.Bucket) (storage.Reader, er
 	if !usableName(b.Name) {
 		return nil, oms.Errorf(oms.Invalid, "", "container name %q cannot be used", oms.Clean(b.Name))
 	}
-	end, err := o.opts.Client.Endpoint(u.Scheme, u.Host)
+	end, err := o.opts.Transport.client.Endpoint(u.Scheme, u.Host)
 	if err != nil {
 		return nil, oms.Errorf(oms.Invalid, "", "the host of the endpoint cannot be used")
 	}

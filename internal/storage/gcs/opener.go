@@ -39,12 +39,15 @@ func NewOpener(next storage.Opener, opts Options) *Opener {
 	return &Opener{next: next, opts: opts}
 }
 
-// Open returns what the S3 family opens, with tokens for the account. oms.Invalid for a file that cannot be used, one
+// Open returns what the S3 family opens, with tokens for the account. oms.Denied for another cloud, oms.Invalid for a file that cannot be used, one
 // that wants its tokens from a place other than Google's or the operator's, and for plain http to a store that the
 // operator did not configure: a token is all that is needed to use the account.
 func (o *Opener) Open(ctx context.Context, b storage.Bucket) (storage.Reader, error) {
-	if b.CloudType != oms.CloudGoogle || b.Credentials.AuthFile.IsZero() {
+	switch {
+	case b.Credentials.AuthFile.IsZero():
 		return o.next.Open(ctx, b)
+	case b.CloudType != oms.CloudGoogle: // without the file the next opener would ask as nobody
+		return nil, oms.Errorf(oms.Denied, "", "a service account opens Google Cloud Storage only")
 	}
 	account, err := cloudkeys.ParseServiceAccount(b.Credentials.AuthFile)
 	if err != nil {
