@@ -35,7 +35,7 @@ func (db *DB) prepare(ctx context.Context) (statements, error) {
 	s := make(statements)
 	for _, text := range append([]string{
 		shareTask, progressStatement, selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
-		upsertUpload, upsertPart, deleteParts, deleteUpload,
+		upsertUpload, upsertPart, deleteParts, deleteUpload, upsertRestore, updateRestore, deleteRestore,
 	}, append(syncStatements(), objectListStatements()...)...) {
 		full := text
 		switch text {
@@ -181,6 +181,9 @@ func (b *batch) checkpoint(ctx context.Context, p oms.Checkpoint) (held bool, er
 	if err != nil {
 		return false, err
 	}
+	if err := b.restores(ctx, p); err != nil {
+		return false, err
+	}
 	return true, b.failures(ctx, p)
 }
 
@@ -192,9 +195,9 @@ func checkBooks(p oms.Checkpoint, cur, end string) error {
 		msg = "the position goes back"
 	case end != "" && p.Cur > end:
 		msg = "the position is beyond the end"
-	case !p.Delta.Balanced():
+	case !p.Balanced():
 		msg = "the counters do not balance"
-	case p.Cur == cur && (p.Delta != oms.Counters{} || len(p.Failures) > 0 || len(p.Resolved) > 0):
+	case p.Cur == cur && (p.Delta != oms.Counters{} || len(p.Failures) > 0 || len(p.Resolved) > 0 || !p.Restores.Empty()):
 		msg = "results without a new position"
 	case p.Cut != nil && (p.Cut.At < p.Cur || p.Cut.At == p.Cur && !p.Done || end != "" && p.Cut.At >= end):
 		msg = "the cut is not between position and end"

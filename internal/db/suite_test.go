@@ -47,6 +47,8 @@ func testSuite(t *testing.T, open opener) {
 		{"failures", testFailures},
 		{"causes", testCauses},
 		{"uploads", testUploads},
+		{"restores", testRestores},
+		{"restore budget", testRestoreBudget},
 		{"workers", testWorkers},
 		{"worker clock", testWorkerClock},
 		{"release all", testReleaseAll},

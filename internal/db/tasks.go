@@ -245,7 +245,8 @@ func (db *DB) changeTask(ctx context.Context, tx *sql.Tx, project string, id int
 	}
 	if c.Fresh {
 		// Uploads stay: the engine aborts them at the destination first.
-		gone := append(forgetObjectLists(), "DELETE FROM ranges WHERE task_id = $1", "DELETE FROM failures WHERE task_id = $1")
+		gone := append(forgetObjectLists(), "DELETE FROM ranges WHERE task_id = $1", "DELETE FROM failures WHERE task_id = $1",
+			"DELETE FROM restores WHERE task_id = $1")
 		if err := execAll(ctx, tx, id, gone...); err != nil {
 			return oms.Task{}, false, err
 		}
@@ -302,7 +303,7 @@ func (db *DB) DeleteTask(ctx context.Context, project string, id int64, check fu
 			return err
 		}
 		return execAll(ctx, tx, id, "DELETE FROM upload_parts WHERE task_id = $1", "DELETE FROM uploads WHERE task_id = $1",
-			"DELETE FROM failures WHERE task_id = $1", "DELETE FROM ranges WHERE task_id = $1",
+			"DELETE FROM failures WHERE task_id = $1", "DELETE FROM restores WHERE task_id = $1", "DELETE FROM ranges WHERE task_id = $1",
 			"DELETE FROM run_progress WHERE task_id = $1", "DELETE FROM bandwidth_shares WHERE task_id = $1",
 			"DELETE FROM work_requests WHERE task_id = $1",
 			"DELETE FROM credentials WHERE task_id = $1", "DELETE FROM tasks WHERE id = $1")

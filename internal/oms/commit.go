@@ -14,7 +14,8 @@ type Checkpoint struct {
 	Failures []Failure  // objects that failed among them: stored, replacing an older row of the same key
 	Resolved []string   // keys whose failure row is removed, since they succeeded now
 	Cut      *RangeTail // cuts the tail off
-	Outcomes Outcomes   // lines of object lists, and counts, of the keys between the old and the new Cur
+	Restores RestoreChanges
+	Outcomes Outcomes // lines of object lists, and counts, of the keys between the old and the new Cur
 }
 
 // RangeTail is the part cut off a range: the victim ends at At, the new range is (At, old End].
