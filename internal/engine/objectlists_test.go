@@ -305,3 +305,65 @@ func TestMetadataNotCarried(t *testing.T) {
 		t.Errorf("carried were %v", meta)
 	}
 }
+
+// objects asks for all objects of a kind, in pages.
+func (p *proc) objects(id int64, q oms.ObjectQuery) ([]string, error) {
+	var keys []string
+	for {
+		page, err := p.Objects(p.l.t.Context(), project, id, q)
+		if err != nil {
+			return keys, err
+		}
+		for _, o := range page.Objects {
+			keys = append(keys, o.Key)
+		}
+		if q.After = page.Next; page.Next == "" {
+			slices.Sort(keys)
+			return keys, nil
+		}
+	}
+}
+
+// Objects can be asked for by what became of them: with the task's keys while it runs, with new ones afterwards.
+func TestObjects(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.seed(100, 64<<10, "o/")
+	p := l.start(l.options("one"))
+	id := p.create(func(s *oms.TaskSpec) {
+		recorded(s)
+		slow(s)
+	})
+	p.until(id, "some objects are done", func(task oms.Task) bool { return task.Counters.Migrated > 10 })
+	got, err := p.objects(id, oms.ObjectQuery{Kind: oms.ListSuccess, Limit: 3})
+	if err != nil || len(got) < 10 || !slices.Equal(slices.Compact(slices.Clone(got)), got) {
+		t.Errorf("while it runs: %q, %v", got, err)
+	}
+	if err := p.SetBandwidth(t.Context(), project, id, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.succeed(id)
+	if _, err := p.objects(id, oms.ObjectQuery{Kind: oms.ListSuccess, Limit: 7}); oms.CodeOf(err) != "OMS.1004" {
+		t.Errorf("without keys: %v", err)
+	}
+	got, err = p.objects(id, oms.ObjectQuery{Kind: oms.ListSuccess, Limit: 7, Keys: keys().Dst})
+	if want := l.from.Keys(); err != nil || !slices.Equal(got, want) {
+		t.Errorf("with keys: %q, %v", got, err)
+	}
+	got, err = p.objects(id, oms.ObjectQuery{Kind: oms.ListSuccess, Limit: 7, Keys: keys().Dst, Prefix: "o/0000"})
+	if err != nil || len(got) != 10 {
+		t.Errorf("of a prefix: %q, %v", got, err)
+	}
+	if got, err = p.objects(id, oms.ObjectQuery{Kind: oms.ListSkip, Limit: 7}); err != nil || len(got) != 0 {
+		t.Errorf("skipped: %q, %v", got, err)
+	}
+	for _, after := range []string{"x", "1.0", "..", "-1.-1"} {
+		if _, err = p.objects(id, oms.ObjectQuery{Kind: oms.ListSuccess, Limit: 7, Keys: keys().Dst, After: after}); oms.CodeOf(err) != "OMS.1003" {
+			t.Errorf("after %q: %v", after, err)
+		}
+	}
+	lists, err := p.Lists(t.Context(), project, id)
+	if err != nil || len(lists.Lists) != 1 || len(lists.Lists[0].Files) != 1 || lists.Lists[0].Entries != 100 || lists.Bucket != "backup" {
+		t.Errorf("lists are %+v, %v", lists, err)
+	}
+}

@@ -135,3 +135,36 @@ const (
 	CodeListNotSaved   = "OMS.0304"
 	CodeListIncomplete = "OMS.0307"
 )
+
+// ObjectQuery asks for objects of a task by what became of them.
+type ObjectQuery struct {
+	Kind   ListKind
+	Prefix string // only keys that start with it
+	After  string // ObjectPage.Next of the page before
+	Limit  int    // most objects of a page
+	// Keys of the destination, where the lists are when the task has ended; zero: those that the task still has.
+	Keys Credentials
+}
+
+// ObjectOutcome is an object of a task and what became of it.
+type ObjectOutcome struct {
+	Key      string
+	Size     int64 // bytes
+	Modified int64 // of the source object, Unix milliseconds; 0 when unknown
+	Detail   string
+	Failure  *Failure // of a failed object
+}
+
+// ObjectPage is a page of objects, in the order in which they were done. It may be empty although more follow.
+type ObjectPage struct {
+	Objects []ObjectOutcome
+	Next    string // "" at the end of what there is at this moment
+}
+
+// TaskLists is what is known of the object lists of a task.
+type TaskLists struct {
+	Bucket    string // of the destination
+	Lists     []ObjectList
+	Folders   map[ListKind]string // where the files of each list are
+	Uncarried UncarriedCounts
+}
