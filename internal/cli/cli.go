@@ -131,7 +131,7 @@ configuration; 3 a service could not be reached or refused; 130 interrupted, can
 	}
 	asGroup(root)
 	root.AddCommand(
-		newDemoCommand(env), newServeCommand(env), newMigrateCommand(env), newTaskCommand(env), newGroupCommand(env), newSyncCommand(env), newBucketCommand(env),
+		newDemoCommand(env), newServeCommand(env), newWorkerCommand(env), newMigrateCommand(env), newTaskCommand(env), newGroupCommand(env), newSyncCommand(env), newBucketCommand(env),
 		newCloudCommand(env), newKeyCommand(env),
 		newVersionCommand(env),
 	)

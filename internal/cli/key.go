@@ -17,6 +17,7 @@ import (
 // keyOptions are common to the key commands.
 type keyOptions struct {
 	dataDir       string
+	database      string
 	masterKeyFile string
 }
 
@@ -32,6 +33,7 @@ The service may run meanwhile: it accepts a new key at once and refuses a revoke
 	}
 	asGroup(cmd)
 	cmd.PersistentFlags().StringVar(&opts.dataDir, "data-dir", "", "data `DIR` of the service (default ./oms-data) [OMS_DATA_DIR]")
+	cmd.PersistentFlags().StringVar(&opts.database, "database", "", "`URL` of the service's database (default SQLite in the data directory) [OMS_DATABASE]")
 	cmd.PersistentFlags().StringVar(&opts.masterKeyFile, "master-key-file", "",
 		"`FILE` with the master key (default DATA_DIR/master.key) [OMS_MASTER_KEY_FILE]")
 	with := func(ctx context.Context, fn func(*server.Keys) error) error { return withKeys(ctx, env, opts, fn) }
@@ -46,11 +48,14 @@ func withKeys(ctx context.Context, env *Env, opts keyOptions, fn func(*server.Ke
 	if opts.dataDir == "" {
 		opts.dataDir = dataDir(env)
 	}
+	if opts.database == "" {
+		opts.database = env.Getenv("OMS_DATABASE")
+	}
 	if opts.masterKeyFile == "" {
 		opts.masterKeyFile = env.Getenv("OMS_MASTER_KEY_FILE")
 	}
 	keys, err := server.OpenKeys(ctx, server.KeysOptions{
-		DataDir: opts.dataDir, MasterKeyFile: opts.masterKeyFile, Logger: slog.New(slog.DiscardHandler), Clock: env.Now,
+		DataDir: opts.dataDir, Database: opts.database, MasterKeyFile: opts.masterKeyFile, Logger: slog.New(slog.DiscardHandler), Clock: env.Now,
 	})
 	if err != nil {
 		return startError(err)

@@ -110,11 +110,12 @@ func (db *DB) WorkRequests(ctx context.Context, owner string) (list []oms.WorkRe
 	return list, err
 }
 
-// GiveRanges gives back ranges of the task that owner holds, for those who asked.
-func (db *DB) GiveRanges(ctx context.Context, owner string, id int64, seqs []int64) error {
+// GiveRanges gives back ranges that owner holds under their tokens, for those who asked.
+func (db *DB) GiveRanges(ctx context.Context, owner string, rs []oms.Range) error {
 	return db.write(ctx, "give ranges", func(tx *sql.Tx) error {
-		for _, seq := range seqs {
-			_, err := tx.ExecContext(ctx, "UPDATE ranges SET owner = '' WHERE task_id = $1 AND seq = $2 AND owner = $3 AND owner <> ''", id, seq, owner)
+		for _, r := range rs {
+			_, err := tx.ExecContext(ctx, "UPDATE ranges SET owner = '' WHERE task_id = $1 AND seq = $2 AND owner = $3 AND token = $4 AND owner <> ''",
+				r.TaskID, r.Seq, owner, r.Token)
 			if err != nil {
 				return err
 			}
@@ -194,20 +195,27 @@ FROM run_progress WHERE task_id = $1 AND generation = $2 AND owner IN (SELECT ow
 	return p, wrap(ctx, "read progress", err)
 }
 
-// KeepFound keeps the number of objects found from going back when a worker dies that knew of some.
-func (db *DB) KeepFound(ctx context.Context, id, generation int64) error {
+// KeepProgress keeps what is shown of a task, objects found and bytes done, from going back when a worker dies that knew of
+// some beyond the checkpoints.
+func (db *DB) KeepProgress(ctx context.Context, id, generation int64) error {
 	return db.write(ctx, "keep progress", func(tx *sql.Tx) error {
-		var found, bytes int64
-		err := tx.QueryRowContext(ctx, `SELECT
-    CAST(COALESCE((SELECT SUM(listed) FROM ranges WHERE task_id = $1), 0) + COALESCE((SELECT SUM(found) FROM run_progress WHERE task_id = $1 AND generation = $2), 0) AS BIGINT),
-    CAST(COALESCE((SELECT SUM(listed_bytes) FROM ranges WHERE task_id = $1), 0) + COALESCE((SELECT SUM(found_bytes) FROM run_progress WHERE task_id = $1 AND generation = $2), 0) AS BIGINT)`,
-			id, generation).Scan(&found, &bytes)
+		var found, bytes, shown, partial int64
+		err := tx.QueryRowContext(ctx, `SELECT CAST(COALESCE(r.listed, 0) + COALESCE(p.found, 0) AS BIGINT),
+    CAST(COALESCE(r.listed_bytes, 0) + COALESCE(p.found_bytes, 0) AS BIGINT),
+    CAST(COALESCE(r.done_bytes, 0) + COALESCE(p.partial, 0) AS BIGINT), CAST(COALESCE(p.partial, 0) AS BIGINT)
+FROM (SELECT SUM(listed) AS listed, SUM(listed_bytes) AS listed_bytes, SUM(migrated_bytes + skipped_bytes) AS done_bytes
+    FROM ranges WHERE task_id = $1) r,
+    (SELECT SUM(found) AS found, SUM(found_bytes) AS found_bytes, SUM(partial) AS partial FROM run_progress WHERE task_id = $1 AND generation = $2) p`,
+			id, generation).Scan(&found, &bytes, &shown, &partial)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE tasks SET found = CASE WHEN found < $3 THEN $3 ELSE found END,
-    found_bytes = CASE WHEN found_bytes < $4 THEN $4 ELSE found_bytes END
-WHERE id = $1 AND generation = $2 AND failed_only = FALSE AND (found < $3 OR found_bytes < $4)`, id, generation, found, bytes)
+		_, err = tx.ExecContext(ctx, `UPDATE tasks SET found = CASE WHEN found < $3 AND failed_only = FALSE THEN $3 ELSE found END,
+    found_bytes = CASE WHEN found_bytes < $4 AND failed_only = FALSE THEN $4 ELSE found_bytes END,
+    shown_bytes = CASE WHEN shown_bytes < $5 THEN $5 ELSE shown_bytes END
+WHERE id = $1 AND generation = $2 AND status IN ($6, $7)
+    AND ((found < $3 OR found_bytes < $4) AND failed_only = FALSE OR shown_bytes < $5 AND CAST($8 AS BIGINT) > 0)`,
+			id, generation, found, bytes, shown, oms.StatusRunning, oms.StatusRetrying, partial)
 		return err
 	})
 }
@@ -257,3 +265,16 @@ func (db *DB) Listen(ctx context.Context, changed func(oms.Wake)) {
 
 // listenPause is the time between attempts to listen; meanwhile others are looked after by polling.
 const listenPause = time.Second
+
+// KeepSetting stores a value under the name, in place of the one before.
+func (db *DB) KeepSetting(ctx context.Context, name, value string) error {
+	_, err := db.exec(ctx, "keep setting", "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value",
+		name, value)
+	return err
+}
+
+// Setting returns the value under the name; NotFound when there is none.
+func (db *DB) Setting(ctx context.Context, name string) (value string, err error) {
+	err = db.reader.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = $1", name).Scan(&value)
+	return value, wrap(ctx, "read setting", err)
+}

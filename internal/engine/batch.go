@@ -21,16 +21,18 @@ type rangeID struct{ task, seq int64 }
 
 // batch is what one group commit will store. Guarded by the committer's mutex while it is filled.
 type batch struct {
-	entries []*entry
-	newest  map[rangeID]*entry // last entry of each range, where further checkpoints may be merged
-	opened  []oms.Upload
-	parts   []oms.PartDone
-	closed  []oms.UploadRef
-	tasks   map[int64]*journal
-	objects int           // objects passed, for the size of a group commit
-	text    int           // bytes of lines of object lists, for the bound of the queue
-	rows    int           // failures, resolved keys, parts and uploads, for the bound of the queue
-	settled chan struct{} // closed when the batch is stored, or given up
+	entries  []*entry
+	newest   map[rangeID]*entry // last entry of each range, where further checkpoints may be merged
+	opened   []oms.Upload
+	parts    []oms.PartDone
+	closed   []oms.UploadRef
+	shown    bool // there is something to show, if nothing else
+	progress []oms.RunProgress
+	tasks    map[int64]*journal
+	objects  int           // objects passed, for the size of a group commit
+	text     int           // bytes of lines of object lists, for the bound of the queue
+	rows     int           // failures, resolved keys, parts and uploads, for the bound of the queue
+	settled  chan struct{} // closed when the batch is stored, or given up
 }
 
 func newBatch() *batch {
@@ -38,7 +40,7 @@ func newBatch() *batch {
 }
 
 func (b *batch) empty() bool {
-	return len(b.entries) == 0 && len(b.opened) == 0 && len(b.parts) == 0 && len(b.closed) == 0
+	return !b.shown && len(b.entries) == 0 && len(b.opened) == 0 && len(b.parts) == 0 && len(b.closed) == 0
 }
 
 // checkpoint adds cp, which starts at prev. Checkpoints of one range are merged, except behind a cut: the cut must
@@ -94,7 +96,7 @@ func (b *batch) close(j *journal, ref oms.UploadRef) {
 
 // commit returns the batch as the store takes it.
 func (b *batch) commit() oms.Commit {
-	c := oms.Commit{Opened: b.opened, Parts: b.parts, Closed: b.closed}
+	c := oms.Commit{Opened: b.opened, Parts: b.parts, Closed: b.closed, Progress: b.progress}
 	for _, e := range b.entries {
 		c.Checkpoints = append(c.Checkpoints, e.cp)
 	}

@@ -152,6 +152,7 @@ func (c *committer) take() *batch {
 		return nil
 	}
 	b := c.filling
+	b.show(c.owner)
 	c.inFlight, c.filling = b, newBatch()
 	c.makeRoom()
 	return b
@@ -239,9 +240,10 @@ func (c *committer) book(b *batch, lost []int) {
 	defer c.mu.Unlock()
 	for i, e := range b.entries {
 		if missing[i] {
-			e.journal.lost[e.cp.Seq] = true
+			e.journal.lost[e.cp.Seq], e.journal.doubt = true, true
 			continue
 		}
+		e.journal.sum = e.journal.sum.Add(e.cp.Delta)
 		c.objects.Add(e.cp.Delta.Migrated)
 		c.bytes.Add(e.cp.Delta.MovedBytes)
 	}

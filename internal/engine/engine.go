@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openoms/openoms/internal/oms"
@@ -25,6 +26,7 @@ type Options struct {
 	Zone      *time.Location      // of bandwidth windows and of times in lists; nil means UTC
 	Logger    *slog.Logger        // nil discards
 	Clock     func() time.Time    // nil means time.Now
+	Cluster   bool                // other processes work on the same store
 	NoWorkers bool                // serve the API only; tasks are run by other processes on the same store
 }
 
@@ -41,6 +43,8 @@ type Engine struct {
 	syncs   *syncer
 	wakes   chan struct{}
 	groups  *groupRuns
+	born    time.Time    // what seen counts from
+	seen    atomic.Int64 // nanoseconds: when the store last took the heartbeat
 
 	mu     sync.Mutex
 	runs   map[int64]*run
@@ -104,6 +108,7 @@ func New(opts Options) (*Engine, error) {
 		wakes:   make(chan struct{}, 1),
 		runs:    make(map[int64]*run),
 		groups:  newGroupRuns(),
+		born:    time.Now(),
 	}
 	e.newJob = func(p transfer.Plan, j transfer.Journal) mover {
 		return transfer.New(p, j, opts.Resources, opts.Transfer)
@@ -128,6 +133,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	helpers.Go(func() { e.commits.run(life) })
 	helpers.Go(func() { e.sampleLoop(life) })
 	helpers.Go(func() { e.beat(life) })
+	if e.opts.Cluster {
+		helpers.Go(func() { e.store.Listen(life, e.changed) })
+		helpers.Go(func() { e.share(life) })
+	}
 	driven := make(chan struct{})
 	helpers.Go(func() {
 		defer close(driven)

@@ -85,6 +85,9 @@ func (e *Engine) driveGroups(ctx, life context.Context) {
 
 // passGroups looks once at all groups that the service itself moves on.
 func (e *Engine) passGroups(ctx, life context.Context) {
+	if !e.hasDuty(ctx, "drive task groups") {
+		return
+	}
 	before := e.groups.all() // what begins later cannot be missing in the list
 	call, cancel := context.WithTimeout(ctx, storeTimeout)
 	list, err := e.store.PendingGroups(call)

@@ -11,16 +11,21 @@ var _ transfer.Journal = (*journal)(nil)
 
 // journal is what one run writes its progress to. It queues into the committer, which all runs share.
 type journal struct {
-	engine     *Engine
-	commits    *committer
-	task       int64
-	generation int64
-	codes      []string                // of the failures that the run retries; none means all
-	fail       context.CancelCauseFunc // ends the run
+	engine       *Engine
+	commits      *committer
+	task         int64
+	generation   int64
+	codes        []string                // of the failures that the run retries; none means all
+	fail         context.CancelCauseFunc // ends the run
+	run          *run                    // whose speed is shown; nil for none
+	failuresOnly bool                    // the run finds nothing new
 
 	// Guarded by the committer's mutex.
 	lost  map[int64]bool   // ranges whose lease is gone
 	pos   map[int64]string // position up to which each range is queued
+	job   mover            // what is shown of it beyond what is stored; nil for none
+	sum   oms.Counters     // stored of the job's ranges
+	doubt bool             // a range was lost, so that what is stored no longer tells what is left
 	held  bool             // something could not be queued because the store was away
 	ended error            // set when nothing more is taken
 }
@@ -36,7 +41,8 @@ func newJournal(e *Engine, t oms.Task, fail context.CancelCauseFunc) *journal {
 func (j *journal) lease(rs []oms.Range) {
 	j.commits.mu.Lock()
 	defer j.commits.mu.Unlock()
-	j.held = false
+	j.held, j.job = false, nil
+	j.sum, j.doubt = oms.Counters{}, false
 	clear(j.lost)
 	clear(j.pos)
 	for _, r := range rs {

@@ -113,7 +113,7 @@ func (r *run) observe() {
 	}
 	s := r.job.Stats()
 	r.partial = s.Partial
-	r.queryOver = r.queryOver || !s.Listing
+	r.queryOver = r.queryOver || !s.Listing && !r.shared
 	if !r.failuresOnly { // a run over failures finds nothing new
 		r.found = max(r.found, r.base.Listed+s.Found)
 		r.foundBytes = max(r.foundBytes, r.base.ListedBytes+s.FoundBytes)
@@ -146,7 +146,7 @@ func (r *run) setWindows(ws []oms.BandwidthWindow, now time.Time) {
 func (r *run) applyLimit(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	limit := oms.BandwidthAt(r.windows, now)
+	limit := r.granted(oms.BandwidthAt(r.windows, now))
 	if r.job != nil && limit != r.limit {
 		r.job.SetLimit(limit)
 		r.limit = limit

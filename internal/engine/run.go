@@ -24,6 +24,7 @@ type run struct {
 	id         int64
 	group      string // "" for a task of its own
 	generation int64
+	ctx        context.Context //nolint:containedctx // of the run, for what is done for others beside it
 	cancel     context.CancelCauseFunc
 	done       chan struct{} // closed when nothing of the run is left
 	journal    *journal
@@ -41,6 +42,10 @@ type run struct {
 	queryOver         bool  // nothing is left to list
 	endedAt           time.Time
 	samples           []sample
+	shared            bool      // others may work on the task
+	grant             int64     // this process's share of the limit
+	grantEnd          time.Time // when it expires
+	giving            bool      // ranges are being given away
 }
 
 // launch runs a task in a goroutine of its own.
@@ -48,6 +53,8 @@ func (e *Engine) launch(life context.Context, t oms.Task) {
 	ctx, cancel := context.WithCancelCause(life)
 	r := newRun(t, cancel)
 	r.journal = newJournal(e, t, cancel)
+	r.shared, r.ctx = e.opts.Cluster, ctx
+	r.journal.run, r.journal.failuresOnly = r, t.FailedOnly
 	e.enter(r)
 	go func() {
 		defer e.forget(r)
@@ -123,6 +130,13 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 			res = result{err: context.Cause(ctx)}
 		}
 	}()
+	leads, err := e.takeLead(ctx, t)
+	if err != nil {
+		return result{err: err}
+	}
+	if !leads && !t.Planned {
+		return result{err: errElsewhere}
+	}
 	b, err := e.openBuckets(ctx, t)
 	if err != nil {
 		return result{err: err}
@@ -137,6 +151,12 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 	lists := e.keepLists(ctx, t, b.dst, abilities)
 	defer lists.close()
 	if err := e.work(ctx, r, t, b, abilities); err != nil {
+		return result{err: err}
+	}
+	if leads, err = e.takeLead(ctx, t); err == nil && !leads {
+		err = errElsewhere
+	}
+	if err != nil {
 		return result{err: err}
 	}
 	if err := lists.finish(ctx); err != nil {
@@ -259,6 +279,7 @@ func (e *Engine) ranges(ctx context.Context, id int64) (rs []oms.Range, err erro
 // work lets jobs move the ranges of the task until all are done. errElsewhere says that others hold the rest.
 func (e *Engine) work(ctx context.Context, r *run, t oms.Task, b buckets, abilities transfer.Abilities) error {
 	var before map[int64]string
+	idle := idlePasses
 	for futile := 0; ; {
 		rs, err := e.claim(ctx, t)
 		if err != nil {
@@ -268,8 +289,14 @@ func (e *Engine) work(ctx context.Context, r *run, t oms.Task, b buckets, abilit
 		switch {
 		case len(left) == 0:
 			return nil
-		case mine == nil:
-			return errElsewhere
+		case mine == nil || e.mustWait(ctx, t, rs):
+			if idle--; idle < 0 {
+				return errElsewhere
+			}
+			if err := e.await(ctx, t, rs); err != nil {
+				return err
+			}
+			continue
 		case !maps.Equal(before, left):
 			futile = 0
 		default:
@@ -277,7 +304,7 @@ func (e *Engine) work(ctx context.Context, r *run, t oms.Task, b buckets, abilit
 				return oms.Errorf(oms.Other, "", "%d ranges do not move", len(left))
 			}
 		}
-		before = left
+		before, idle = left, idlePasses
 		err = e.moveRanges(ctx, r, t, b, abilities, mine)
 		if disorder, ok := errors.AsType[*transfer.Disorder](err); ok {
 			before, err = nil, e.goOnUnordered(ctx, t, disorder)
@@ -348,12 +375,18 @@ func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, 
 	if err != nil {
 		return err
 	}
+	numbers, err := e.numbers(ctx, t)
+	if err != nil {
+		return err
+	}
 	job := e.newJob(transfer.Plan{
-		TaskID: t.ID, Generation: t.Generation, Owner: e.opts.Owner, Spec: now.Spec,
+		Numbers: numbers,
+		TaskID:  t.ID, Generation: t.Generation, Owner: e.opts.Owner, Spec: now.Spec,
 		Src: b.src, Dst: b.dst, Lists: b.lists, Abilities: abilities, Epoch: t.Epoch, Known: e.keyBounds(ctx, t),
 		Zone: e.opts.Zone, Own: ownFoldersIn(t.Spec),
 	}, r.journal)
 	r.journal.lease(rs)
+	r.journal.show(job)
 	r.attach(job, now)
 	r.applyLimit(e.clock().In(e.opts.Zone))
 	defer r.detach()
@@ -434,10 +467,10 @@ func (e *Engine) conclude(life context.Context, r *run, t oms.Task, res result) 
 	}
 	r.journal.finish()
 	err := e.persist(life, "release ranges", func(ctx context.Context) error {
-		return e.store.ReleaseRanges(ctx, e.opts.Owner, t.ID)
+		return e.leaveTask(ctx, t.ID)
 	})
-	if err != nil || errors.Is(res.err, errElsewhere) {
-		return
+	if err != nil || errors.Is(res.err, errElsewhere) || errors.Is(res.err, errPaused) && e.heldElsewhere(life, t.ID) {
+		return // the last one that leaves a task that pauses says so
 	}
 	if errors.Is(res.err, errStopping) {
 		err = e.persist(life, "keep progress", func(ctx context.Context) error { return e.suspend(ctx, r) })

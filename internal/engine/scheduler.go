@@ -34,6 +34,9 @@ func (e *Engine) beat(ctx context.Context) {
 		call, cancel := context.WithTimeout(ctx, storeTimeout)
 		err := e.store.Heartbeat(call, e.opts.Owner, deadAfter)
 		cancel()
+		if err == nil {
+			e.seen.Store(time.Since(e.born).Nanoseconds())
+		}
 		if err != nil && ctx.Err() == nil {
 			e.trouble.report(ctx, "heartbeat", err)
 		}
@@ -50,6 +53,8 @@ type pass struct {
 	engine *Engine
 	launch func(oms.Task)
 	idle   map[int64]time.Time // since when nobody seems to close a task whose ranges are done
+	first  bool                // of several processes this one starts tasks that wait
+	asked  int                 // tasks that this pass has asked for work
 }
 
 // run starts, takes up, updates and settles tasks.
@@ -65,6 +70,7 @@ func (p *pass) run(ctx context.Context) {
 		}
 		return
 	}
+	p.first, p.asked = e.hasDuty(ctx, "start tasks"), 0
 	active := make(map[string]int)
 	pending := make(map[int64]oms.Task, len(tasks))
 	for _, t := range tasks {
@@ -89,6 +95,7 @@ func (p *pass) run(ctx context.Context) {
 			delete(p.idle, id)
 		}
 	}
+	e.answer(ctx)
 }
 
 // look does what one task needs.
@@ -99,6 +106,7 @@ func (p *pass) look(ctx context.Context, t oms.Task, active map[string]int) {
 	case oms.StatusWaiting:
 		switch {
 		case r != nil: // its last run is about to end; that wakes the scheduler
+		case !p.first:
 		case e.clock().Sub(t.QueuedAt) > oms.MaxWaiting:
 			e.settle(ctx, t, oms.Event{Type: oms.EventExpired})
 		case e.opts.Quota.Running <= 0 || active[t.ProjectID] < e.opts.Quota.Running:
@@ -146,6 +154,9 @@ func (p *pass) start(ctx context.Context, t oms.Task) bool {
 // it was this one. A task that only waits to be closed is left to others for a while, as its ranges no longer tell
 // who works on it.
 func (p *pass) claimable(ctx context.Context, t oms.Task) bool {
+	if p.engine.opts.Cluster {
+		return p.shareable(ctx, t)
+	}
 	if !t.Planned {
 		return true
 	}

@@ -59,6 +59,9 @@ func (e *Engine) Task(ctx context.Context, project string, id int64) (oms.Task, 
 	if err != nil {
 		return oms.Task{}, err
 	}
+	if e.opts.Cluster {
+		return e.addShared(ctx, t)
+	}
 	return e.withProgress(t, r), nil
 }
 
@@ -73,6 +76,12 @@ func (e *Engine) List(ctx context.Context, f oms.TaskFilter) ([]oms.Task, int64,
 		return nil, 0, err
 	}
 	for i := range ts {
+		if e.opts.Cluster {
+			if ts[i], err = e.addShared(ctx, ts[i]); err != nil {
+				return nil, 0, err
+			}
+			continue
+		}
 		ts[i] = e.withProgress(ts[i], runs[ts[i].ID])
 	}
 	return ts, total, nil

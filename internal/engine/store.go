@@ -65,6 +65,7 @@ type Store interface {
 	RemoveWorker(ctx context.Context, owner string) error
 
 	GroupStore
+	ClusterStore
 }
 
 // Sealer seals and opens credentials; package seal implements it.

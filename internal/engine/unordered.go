@@ -21,6 +21,10 @@ func (e *Engine) goOnUnordered(ctx context.Context, t oms.Task, disorder *transf
 	if hasLate(existing) { // not even a listing without order works
 		return &transfer.Stopped{Side: disorder.Side, Err: disorder}
 	}
+	numbers, err := e.numbers(ctx, t)
+	if err != nil {
+		return err
+	}
 	err = e.persist(ctx, "plan late ranges", func(ctx context.Context) error {
 		existing, err := e.store.Ranges(ctx, t.ID)
 		if err != nil || hasLate(existing) { // an attempt whose answer was lost
@@ -30,7 +34,7 @@ func (e *Engine) goOnUnordered(ctx context.Context, t oms.Task, disorder *transf
 			if cur.Generation != t.Generation || !cur.Status.Active() {
 				return oms.TaskChange{}, superseded(t.ID)
 			}
-			return oms.TaskChange{Task: cur, Ranges: lateRanges(t, existing)}, nil
+			return oms.TaskChange{Task: cur, Ranges: lateRanges(t, existing, numbers)}, nil
 		})
 		return err
 	})
@@ -47,10 +51,13 @@ func hasLate(rs []oms.Range) bool {
 }
 
 // lateRanges returns a late range for each key space of the task.
-func lateRanges(t oms.Task, existing []oms.Range) []oms.Range {
-	seq := int64(0)
+// numbers is what their Seq are counted from, 0: from the highest that exists.
+func lateRanges(t oms.Task, existing []oms.Range, numbers int64) []oms.Range {
+	seq := numbers
 	for _, r := range existing {
-		seq = max(seq, r.Seq)
+		if numbers == 0 {
+			seq = max(seq, r.Seq)
+		}
 	}
 	added := slices.DeleteFunc(spaces(t.Spec), func(r oms.Range) bool { return r.Kind != oms.RangeKeys })
 	for i := range added {

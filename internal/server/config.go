@@ -17,6 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/openoms/openoms/internal/db"
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/region"
 	"github.com/openoms/openoms/internal/telemetry"
@@ -98,7 +99,7 @@ func Settings() []Setting {
 			set:   text(func(c *Config) *string { return &c.DataDir }),
 		},
 		{
-			Flag: "database", Env: "OMS_DATABASE", Value: "URL", Usage: "database (default SQLite in the data directory)",
+			Flag: "database", Env: "OMS_DATABASE", Value: "URL", Usage: "PostgreSQL database, postgres://USER:PASSWORD@HOST/NAME (default SQLite in the data directory)",
 			set: text(func(c *Config) *string { return &c.Database }),
 		},
 		{
@@ -208,7 +209,9 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 // Validate checks the values against one another and against what this machine is asked to expose.
 func (c *Config) Validate() error {
 	if c.Database != "" {
-		return unsupportedDatabase(c.Database)
+		if err := db.ParseURL(c.Database); err != nil {
+			return fmt.Errorf("--database: %w", err)
+		}
 	}
 	if c.DataDir == "" {
 		return errors.New("data directory: a path is needed")
@@ -229,15 +232,6 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("regions: %w", err)
 	}
 	return nil
-}
-
-// unsupportedDatabase says what cannot be used, without the password that a database URL may hold.
-func unsupportedDatabase(database string) error {
-	scheme, _, found := strings.Cut(database, "://")
-	if found && (scheme == "postgres" || scheme == "postgresql") {
-		return errors.New("--database: PostgreSQL is not supported in this version; leave it out to use the embedded database")
-	}
-	return errors.New("--database: only the embedded database is supported in this version; leave it out")
 }
 
 // checkListen refuses plain HTTP on an address that others can reach (rule S13).

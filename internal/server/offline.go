@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/openoms/openoms/internal/auth"
@@ -16,6 +18,7 @@ import (
 // KeysOptions say whose keys are managed. All fields are required but MasterKeyFile.
 type KeysOptions struct {
 	DataDir       string
+	Database      string // URL; "" is the embedded one in DataDir
 	MasterKeyFile string // "" is master.key in DataDir
 	Logger        *slog.Logger
 	Clock         func() time.Time
@@ -31,12 +34,16 @@ type Keys struct {
 // The caller closes it.
 func OpenKeys(ctx context.Context, opts KeysOptions) (*Keys, error) {
 	cfg := Config{DataDir: opts.DataDir, MasterKeyFile: opts.MasterKeyFile}
-	if exists, err := db.Exists(cfg.DataDir); err != nil {
-		return nil, err
-	} else if !exists {
-		return nil, neverStarted(opts.DataDir)
+	if opts.Database == "" {
+		if exists, err := db.Exists(cfg.DataDir); err != nil {
+			return nil, err
+		} else if !exists {
+			return nil, neverStarted(opts.DataDir)
+		}
+	} else if _, err := os.Stat(cfg.masterKeyFile()); err != nil { // a new one would be of no use
+		return nil, fmt.Errorf("master key: %w", err)
 	}
-	st, err := open(ctx, storeOptions{dataDir: cfg.DataDir, keyFile: cfg.masterKeyFile(), log: opts.Logger, clock: opts.Clock})
+	st, err := open(ctx, storeOptions{database: opts.Database, dataDir: cfg.DataDir, keyFile: cfg.masterKeyFile(), log: opts.Logger, clock: opts.Clock})
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	if err := harden(); err != nil {
 		return nil, err
 	}
-	st, err := openServing(ctx, storeOptions{dataDir: cfg.DataDir, keyFile: cfg.masterKeyFile(), log: opts.Logger, clock: opts.Clock})
+	st, err := openServing(ctx, storeOptions{database: cfg.Database, dataDir: cfg.DataDir, keyFile: cfg.masterKeyFile(), log: opts.Logger, clock: opts.Clock})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,11 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 	if err != nil {
 		return err
 	}
+	if err := publish(ctx, s.store, cfg, rules); err != nil {
+		return err
+	}
 	s.plane, err = newDataPlane(dataPlaneOptions{
+		cluster: cfg.Database != "",
 		store: s.store, egress: rules, concurrency: cfg.Concurrency, minRequests: cfg.MinConcurrency, memory: cfg.Memory, noWorkers: cfg.NoWorkers, quota: cfg.Quota, groups: cfg.Groups,
 		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
 	})

@@ -24,14 +24,21 @@ type store struct {
 
 // storeOptions say what to open.
 type storeOptions struct {
-	dataDir string
-	keyFile string
-	log     *slog.Logger
-	clock   func() time.Time
+	database string // URL; "" is the embedded database in dataDir
+	dataDir  string
+	keyFile  string
+	log      *slog.Logger
+	clock    func() time.Time
 }
 
 // openServing opens the data directory to serve it: no other process may, and what a dead one had leased is free.
 func openServing(ctx context.Context, opts storeOptions) (*store, error) {
+	if opts.database != "" { // others may serve it as well, and what they have leased is theirs
+		if err := os.MkdirAll(opts.dataDir, 0o700); err != nil {
+			return nil, fmt.Errorf("data directory: %w", err)
+		}
+		return open(ctx, opts)
+	}
 	lock, err := db.Lock(opts.dataDir)
 	if err != nil {
 		return nil, err
@@ -49,7 +56,7 @@ func openServing(ctx context.Context, opts storeOptions) (*store, error) {
 
 // open opens the data directory, which exists, beside whoever serves it.
 func open(ctx context.Context, opts storeOptions) (*store, error) {
-	d, err := db.Open(ctx, db.Options{DataDir: opts.dataDir, Logger: opts.log, Clock: opts.clock})
+	d, err := db.Open(ctx, db.Options{DataDir: opts.dataDir, URL: opts.database, Logger: opts.log, Clock: opts.clock})
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,9 @@ type Plan struct {
 	// Epoch is the destination's clock when work on the task's space began: on a resumed range an equal object that is
 	// not older is the task's own work. Zero: unknown.
 	Epoch time.Time
+	// Numbers is what the Seq of ranges that the job cuts off are counted from, where other processes cut ranges of the
+	// task as well; 0: from the highest Seq of the ranges.
+	Numbers int64
 	// Known are keys that divided the source evenly when it was last listed, see Boundaries; none, or wrong ones, only
 	// cost requests.
 	Known []string

@@ -35,6 +35,9 @@ func (j *Job) adopt(ranges []oms.Range) {
 			j.keys = append(j.keys, r)
 		}
 	}
+	if j.plan.Numbers > 0 {
+		j.seq = j.plan.Numbers
+	}
 }
 
 // list lists all ranges, by walkers side by side, after what must come before.
@@ -166,9 +169,20 @@ func (j *Job) leave(s *span) {
 	j.cond.Broadcast()
 }
 
-// steal cuts the tail off the live span that has most left to list, nil when none is worth it. The job is locked. The
-// cut is reported before anything of the new range can be.
+// steal takes the tail off the live span that has most left to list, nil when none is worth it. The job is locked.
 func (j *Job) steal(ctx context.Context) (*span, error) {
+	thief, err := j.cutTail(ctx)
+	if thief == nil || err != nil {
+		return nil, err
+	}
+	j.live[thief.keys] = thief
+	j.walking++
+	return thief, nil
+}
+
+// cutTail cuts the tail off the live span that has most left to list, nil when none is worth it. The job is locked. The
+// cut is reported before anything of the new range can be.
+func (j *Job) cutTail(ctx context.Context) (*span, error) {
 	keys, at, ok := j.space.Steal()
 	if !ok {
 		return nil, nil //nolint:nilnil // nothing to steal is no error
@@ -183,8 +197,6 @@ func (j *Job) steal(ctx context.Context) (*span, error) {
 	victim.r.End = at
 	thief := newSpan(r)
 	thief.keys, thief.resumed, thief.vacant = j.space.Cut(keys, at), victim.resumed, victim.vacant
-	j.live[thief.keys] = thief
-	j.walking++
 	return thief, nil
 }
 

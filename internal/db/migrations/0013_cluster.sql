@@ -40,3 +40,9 @@ CREATE TABLE bandwidth_shares (
     expires_at BIGINT NOT NULL,
     PRIMARY KEY (task_id, owner)
 );
+
+-- What servers leave for workers.
+CREATE TABLE settings (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
