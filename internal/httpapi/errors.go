@@ -133,7 +133,9 @@ func textOf(kind oms.Kind) string {
 // writeError answers with err and returns the status. It is the only way an error leaves.
 func (s *service) writeError(w http.ResponseWriter, r *http.Request, err error) int {
 	status, code, msg := classify(err)
-	if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+	e := contractError(err)
+	full := e != nil && e.Code == codeUnavailable // a client sends too much, which is no failure of the service
+	if status >= http.StatusInternalServerError && !full && !errors.Is(err, context.Canceled) {
 		s.logFailure(w, r, err)
 	}
 	switch status {

@@ -3,6 +3,7 @@ package sdk
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,6 +25,7 @@ const (
 	apiAK, apiSK, project = "AKAPI", "SKAPI0123456789", "0123456789abcdef0123456789abcdef"
 	srcAK, srcSK          = "AKSRC", "SKSRC0123456789"
 	dstAK, dstSK          = "AKDST", "SKDST0123456789"
+	password              = "Passw0rd-of-the-admin"
 )
 
 // binary is the program under test, built once.
@@ -52,7 +54,7 @@ func TestMain(m *testing.M) {
 // world is a service between two stores.
 type world struct {
 	t        *testing.T
-	url      string
+	url, dir string // of the service; dir holds its data
 	client   *v2.OmsClient
 	srcCloud *testcloud.Cloud
 	dstCloud *testcloud.Cloud
@@ -66,7 +68,8 @@ func newWorld(t *testing.T, more ...string) *world {
 	w.srcCloud, srcURL = startCloud(t, srcAK, srcSK, "lab-a")
 	w.dstCloud, dstURL = startCloud(t, dstAK, dstSK, "lab-b")
 	w.src, w.dst = w.srcCloud.CreateBucket("source"), w.dstCloud.CreateBucket("destination")
-	w.url = startService(t, srcURL, dstURL, more...)
+	w.dir = t.TempDir()
+	w.url = startService(t, w.dir, srcURL, dstURL, more...)
 	w.client = newClient(t, w.url, apiAK, apiSK, project)
 	return w
 }
@@ -83,9 +86,9 @@ func startCloud(t *testing.T, ak, sk, region string) (*testcloud.Cloud, string) 
 }
 
 // startService runs the binary with both stores as regions, and more lines of configuration, and returns its URL.
-func startService(t *testing.T, srcURL, dstURL string, more ...string) string {
+func startService(t *testing.T, dir, srcURL, dstURL string, more ...string) string {
 	t.Helper()
-	return startConfigured(t, fmt.Sprintf(`listen: 127.0.0.1:0
+	return startConfigured(t, dir, fmt.Sprintf(`listen: 127.0.0.1:0
 regions:
   - {cloud_type: AWS, region: lab-a, endpoint: %q, path_style: true}
   - {cloud_type: HuaweiCloud, region: lab-b, endpoint: %q, path_style: true}
@@ -93,16 +96,15 @@ limits: {running_tasks_per_project: 3, waiting_tasks_per_project: 20, created_ta
 `, srcURL, dstURL)+strings.Join(more, ""))
 }
 
-// startConfigured runs the binary with the configuration and returns its URL.
-func startConfigured(t *testing.T, text string) string {
+// startConfigured runs the binary with the configuration and its data below dir, and returns its URL.
+func startConfigured(t *testing.T, dir, text string) string {
 	t.Helper()
-	dir := t.TempDir()
 	config := filepath.Join(dir, "oms.yaml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(binary, "serve", "--config", config, "--data-dir", filepath.Join(dir, "data"))
-	cmd.Env = append(os.Environ(), "OMS_BOOTSTRAP_AK="+apiAK, "OMS_BOOTSTRAP_SK="+apiSK, "OMS_BOOTSTRAP_PROJECT="+project)
+	cmd.Env = append(os.Environ(), "OMS_BOOTSTRAP_AK="+apiAK, "OMS_BOOTSTRAP_SK="+apiSK, "OMS_BOOTSTRAP_PROJECT="+project, "OMS_BOOTSTRAP_PASSWORD="+password)
 	var log strings.Builder
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()
@@ -120,7 +122,7 @@ func startConfigured(t *testing.T, text string) string {
 		if t.Failed() {
 			t.Logf("log of the service:\n%s", log.String())
 		}
-		for _, secret := range []string{apiSK, srcSK, dstSK, cdnKey} {
+		for _, secret := range []string{apiSK, srcSK, dstSK, cdnKey, password} {
 			if strings.Contains(log.String(), secret) {
 				t.Errorf("the log shows the secret %s", secret)
 			}
@@ -135,6 +137,23 @@ func startConfigured(t *testing.T, text string) string {
 		t.Fatalf("first line %q", line)
 	}
 	return url
+}
+
+// readerKey makes an access key that may only read, beside the running service.
+func (w *world) readerKey() (ak, sk string) {
+	w.t.Helper()
+	out, err := exec.Command(binary, "key", "create", "--data-dir", filepath.Join(w.dir, "data"), "--project", project, "--role", "reader", "--json").Output()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var key struct {
+		AK string `json:"ak"`
+		SK string `json:"sk"`
+	}
+	if err := json.Unmarshal(out, &key); err != nil || key.SK == "" {
+		w.t.Fatalf("%v: no key in the answer", err)
+	}
+	return key.AK, key.SK
 }
 
 // newClient is the SDK's client as a user makes it; project "" lets the SDK look it up.

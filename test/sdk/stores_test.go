@@ -48,7 +48,7 @@ func newStage(t *testing.T, src, dst side) *stage {
 	s.cdn = strings.TrimPrefix(host.URL, "http://")
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(receiver.Close)
-	s.url = startConfigured(t, fmt.Sprintf(`listen: 127.0.0.1:0
+	s.url = startConfigured(t, t.TempDir(), fmt.Sprintf(`listen: 127.0.0.1:0
 regions:
   - {cloud_type: AWS, region: %s, endpoint: %q, path_style: true}
   - {cloud_type: HuaweiCloud, region: %s, endpoint: %q, path_style: true}
