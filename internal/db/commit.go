@@ -34,7 +34,7 @@ type statements map[string]*sql.Stmt
 func (db *DB) prepare(ctx context.Context) (statements, error) {
 	s := make(statements)
 	for _, text := range append([]string{
-		shareTask, progressStatement, selectLease, cutRange, advanceRange, upsertFailure, deleteFailure,
+		shareTask, progressStatement, selectLease, cutRange, advanceRange, upsertFindings, upsertFailure, deleteFailure,
 		upsertUpload, upsertPart, deleteParts, deleteUpload, upsertRestore, updateRestore, deleteRestore,
 	}, append(syncStatements(), objectListStatements()...)...) {
 		full := text
@@ -179,6 +179,9 @@ func (b *batch) checkpoint(ctx context.Context, p oms.Checkpoint) (held bool, er
 	err = b.exec(ctx, advanceRange, p.TaskID, p.Seq, blob(p.Cur), blob(end), p.Done, owner,
 		d.Listed, d.Migrated, d.Failed, d.Skipped, d.ListedBytes, d.MigratedBytes, d.FailedBytes, d.SkippedBytes, d.MovedBytes)
 	if err != nil {
+		return false, err
+	}
+	if err := b.findings(ctx, p); err != nil {
 		return false, err
 	}
 	if err := b.restores(ctx, p); err != nil {

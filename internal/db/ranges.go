@@ -40,6 +40,9 @@ RETURNING `+rangeColumns, owner, id, max(limit, 0))
 // Ranges returns all ranges of the task in order of Seq.
 func (db *DB) Ranges(ctx context.Context, id int64) ([]oms.Range, error) {
 	list, err := query(ctx, db.reader, scanRange, "SELECT "+rangeColumns+" FROM ranges WHERE task_id = $1 ORDER BY seq", id)
+	if err == nil {
+		err = db.addFindings(ctx, id, list)
+	}
 	return list, wrap(ctx, "read ranges", err)
 }
 

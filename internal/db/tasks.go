@@ -152,6 +152,9 @@ func pathSafe(s string) string {
 // foreign one is NotFound with OMS.1009.
 func (db *DB) Task(ctx context.Context, project string, id int64) (oms.Task, error) {
 	t, err := findTask(ctx, db.reader, project, id, "")
+	if err == nil {
+		err = db.sumFindings(ctx, &t)
+	}
 	return t, wrap(ctx, "read task", err)
 }
 
@@ -245,9 +248,14 @@ func (db *DB) changeTask(ctx context.Context, tx *sql.Tx, project string, id int
 	}
 	if c.Fresh {
 		// Uploads stay: the engine aborts them at the destination first.
-		gone := append(forgetObjectLists(), "DELETE FROM ranges WHERE task_id = $1", "DELETE FROM failures WHERE task_id = $1",
+		gone := append(append(forgetObjectLists(), forgetFindings()...), "DELETE FROM ranges WHERE task_id = $1", "DELETE FROM failures WHERE task_id = $1",
 			"DELETE FROM restores WHERE task_id = $1")
 		if err := execAll(ctx, tx, id, gone...); err != nil {
+			return oms.Task{}, false, err
+		}
+	}
+	if c.Conflicts != nil {
+		if err := keepConflicts(ctx, tx, id, c.Conflicts); err != nil {
 			return oms.Task{}, false, err
 		}
 	}
@@ -300,6 +308,9 @@ func (db *DB) DeleteTask(ctx context.Context, project string, id int64, check fu
 			return err
 		}
 		if err := execAll(ctx, tx, id, forgetObjectLists()...); err != nil {
+			return err
+		}
+		if err := execAll(ctx, tx, id, forgetFindings()...); err != nil {
 			return err
 		}
 		return execAll(ctx, tx, id, "DELETE FROM upload_parts WHERE task_id = $1", "DELETE FROM uploads WHERE task_id = $1",

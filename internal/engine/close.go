@@ -47,7 +47,7 @@ func (e *Engine) close(ctx context.Context, t oms.Task, b buckets, abilities tra
 	switch {
 	case failures > 0 || sum.Failed > 0:
 		return e.endFailed(ctx, t, b.dst, abilities, failures)
-	case sum.Listed == 0 && t.Spec.Slice == nil && !wholeBucket(t.Spec):
+	case sum.Listed == 0 && t.Spec.Slice == nil && t.Spec.Filters == nil && !wholeBucket(t.Spec):
 		return ending{reason: &oms.ErrorReason{Code: "TRF.0012", Message: "The source has no object of the chosen names or prefixes."}}, nil
 	}
 	return ending{}, nil
@@ -56,7 +56,10 @@ func (e *Engine) close(ctx context.Context, t oms.Task, b buckets, abilities tra
 // endFailed is the end of a run with failed objects.
 func (e *Engine) endFailed(ctx context.Context, t oms.Task, dst destination, abilities transfer.Abilities, failures int64) (ending, error) {
 	end := ending{reason: &oms.ErrorReason{Code: "TRF.0004", Message: "Some objects could not be migrated."}}
-	if !t.Spec.RecordFailures {
+	if t.Spec.Mode == oms.ModeVerify {
+		end.reason.Message = "Some objects are missing at the destination, differ, or could not be compared."
+	}
+	if !t.Spec.RecordFailures || t.Spec.ReadOnly() {
 		return end, nil
 	}
 	list, err := e.writeFailedList(ctx, t, dst, abilities, failures)

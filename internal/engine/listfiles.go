@@ -340,7 +340,7 @@ func checkListBooks(rs []oms.Range) error {
 		}
 		var listed int64
 		for _, r := range tiles {
-			listed += r.Counters.Listed
+			listed += r.Counters.Listed + r.Counters.Filtered
 		}
 		if f.Index >= len(seen) || seen[f.Index] || listed != f.Lines {
 			return oms.Errorf(oms.Corrupt, "", "list file %d names %d objects, of which %d have an outcome", f.Index, f.Lines, listed)

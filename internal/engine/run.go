@@ -141,6 +141,9 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 	if err != nil {
 		return result{err: err}
 	}
+	if err := e.checkNames(ctx, t, b); err != nil {
+		return result{err: err}
+	}
 	abilities, err := e.probe(ctx, t, b.dst)
 	if err != nil {
 		return result{err: err}
@@ -168,6 +171,9 @@ func (e *Engine) attempt(ctx context.Context, r *run, t oms.Task) (res result) {
 
 // probe asks the destination what its answers prove. A destination that is away is waited for, as a job would.
 func (e *Engine) probe(ctx context.Context, t oms.Task, dst destination) (transfer.Abilities, error) {
+	if t.Spec.ReadOnly() {
+		return transfer.Abilities{}, nil // nothing is going to be proved, and nothing may be written
+	}
 	began := time.Now()
 	for {
 		abilities, err := transfer.Probe(ctx, dst, "oms/probe/"+t.Name)
@@ -499,6 +505,9 @@ func (e *Engine) event(ctx context.Context, t oms.Task, res result) oms.Event {
 	if gone, ok := errors.AsType[*keysGone](res.err); ok {
 		reason = gone.reason()
 		e.log.WarnContext(ctx, "task has no usable keys", "task_id", t.ID, "err", res.err)
+	} else if unnamed, ok := errors.AsType[*unnameable](res.err); ok {
+		reason = unnamed.reason()
+		e.log.InfoContext(ctx, "task refused for its names", "task_id", t.ID, "conflicts", len(unnamed.conflicts))
 	} else if stopped, ok := errors.AsType[*transfer.Stopped](res.err); ok {
 		reason = oms.ReasonOf(stopped.Side, stopped.Err)
 		e.log.WarnContext(ctx, "task cannot go on", "task_id", t.ID, "err", res.err)
@@ -545,7 +554,7 @@ func (e *Engine) finish(ctx context.Context, r *run, ev oms.Event, res result) e
 			next.Found, next.FoundBytes, next.PartialBytes = next.Counters.Listed, next.Counters.ListedBytes, 0
 			next.QueryOver, next.FailedList = true, res.ending.list
 		}
-		return oms.TaskChange{Task: next, Wipe: true}, nil
+		return oms.TaskChange{Task: next, Wipe: true, Conflicts: conflictsOf(res.err)}, nil
 	})
 	if err != nil {
 		return err

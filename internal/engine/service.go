@@ -11,6 +11,9 @@ import (
 // Create stores and queues a task: ProjectID, GroupID, GroupType and Spec are given, endpoints resolved. It checks
 // within ten seconds that both buckets can be reached (OMS.1014, OMS.1020), then the quota (OMS.0077, OMS.1021).
 func (e *Engine) Create(ctx context.Context, t oms.Task, keys oms.TaskCredentials) (oms.Task, error) {
+	if err := prepareRules(&t.Spec); err != nil {
+		return oms.Task{}, err
+	}
 	if err := checkSpec(t.Spec); err != nil {
 		return oms.Task{}, err
 	}
@@ -46,7 +49,7 @@ func checkSpec(spec oms.TaskSpec) error {
 	}
 	// A task over its own destination would read what it writes (OMS v2, 8, row 28).
 	sameStore := strings.EqualFold(spec.Src.Endpoint.URL, spec.Dst.Endpoint.URL)
-	if sameStore && sourceBucket(spec.Src) == spec.Dst.Bucket && spec.Dst.SavePrefix == "" {
+	if sameStore && sourceBucket(spec.Src) == spec.Dst.Bucket && (len(spec.Rename) > 0 || spec.Dst.SavePrefix == "") && !apart(spec) {
 		return oms.Errorf(oms.Invalid, "OMS.0058", "source and destination are the same objects")
 	}
 	return oms.ValidateBandwidth(spec.Bandwidth)

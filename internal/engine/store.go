@@ -54,6 +54,9 @@ type Store interface {
 	// Uploads returns the open uploads of the task with their proved parts; id 0 means all tasks.
 	Uploads(ctx context.Context, id int64) ([]oms.Upload, error)
 
+	// NameConflicts returns the source keys that the task could not name.
+	NameConflicts(ctx context.Context, id int64) ([]oms.NameConflict, error)
+
 	// KeyBounds returns keys that divided the space evenly when it was last listed, none when that is not known.
 	KeyBounds(ctx context.Context, s oms.KeySpace) ([]string, error)
 	// KeepKeyBounds remembers such keys for the next listing of the space. How much is kept is bounded.

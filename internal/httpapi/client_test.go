@@ -34,6 +34,10 @@ type oneTask struct {
 	retried  oms.StartRequest // the latest
 }
 
+func (*oneTask) NameConflicts(context.Context, string, int64) ([]oms.NameConflict, error) {
+	return nil, nil
+}
+
 func (o *oneTask) find(project string, id int64) error {
 	if o.task == nil || o.task.ID != id || o.task.ProjectID != project {
 		return oms.Errorf(oms.NotFound, "OMS.1009", "The task does not exist.")

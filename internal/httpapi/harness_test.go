@@ -45,6 +45,8 @@ type fakeTasks struct {
 	changes  int                 // successful changes
 	err      error               // returned by every method when set
 	panics   any
+
+	conflicts map[int64][]oms.NameConflict
 }
 
 func newFakeTasks(tasks ...oms.Task) *fakeTasks {
@@ -73,6 +75,12 @@ func (f *fakeTasks) Create(_ context.Context, t oms.Task, keys oms.TaskCredentia
 	f.tasks[t.ID], f.keys = t, keys
 	f.changes++
 	return t, nil
+}
+
+func (f *fakeTasks) NameConflicts(_ context.Context, _ string, id int64) ([]oms.NameConflict, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.conflicts[id], nil
 }
 
 func (f *fakeTasks) find(project string, id int64) (oms.Task, error) {

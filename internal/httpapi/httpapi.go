@@ -37,6 +37,8 @@ type Tasks interface {
 	Causes(ctx context.Context, project string, id int64, f oms.FailureFilter) ([]oms.Cause, error)
 	// Retry starts a failed task over its failures with one of the codes of req; none means all.
 	Retry(ctx context.Context, project string, id int64, req oms.StartRequest) error
+	// NameConflicts returns the source keys that the task could not name.
+	NameConflicts(ctx context.Context, project string, id int64) ([]oms.NameConflict, error)
 }
 
 // Regions is the table of endpoints.

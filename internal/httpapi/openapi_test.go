@@ -65,6 +65,13 @@ func operationDocs() map[string]operationDoc {
 			summary:  "Shows what the concurrency controller of this process believes, by endpoint, bucket and class of requests (extension).",
 			response: omsv2.ListLanesResponse{},
 		},
+		"CreateExtendedTask": {
+			summary: "Creates a migration task with filters, rename rules, or that writes nothing, and starts it (extension).",
+			request: omsv2.CreateExtendedTaskRequest{}, response: omsv2.CreateTaskResponse{},
+		},
+		"ShowExtendedTask": {
+			summary: "Shows a migration task with what OMS v2 does not show (extension).", response: omsv2.ExtendedTask{},
+		},
 		"ListFailures": {
 			summary:  "Lists the failed objects of a task in byte order of their names, or sums them up by cause (extension).",
 			response: omsv2.ListFailuresResponse{},
@@ -251,6 +258,9 @@ func (g *generator) object(typ reflect.Type) map[string]any {
 	properties := map[string]any{}
 	var required []string
 	for field := range fieldsOf(typ) {
+		if field.Anonymous { // its members are members of this object
+			continue
+		}
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		properties[name] = g.property(typ, field)
 		if options != "omitempty" {
@@ -275,7 +285,11 @@ func (g *generator) property(typ reflect.Type, field reflect.StructField) map[st
 	case nullable:
 		schema["type"] = []any{schema["type"], "null"}
 	}
-	schema["description"] = g.docs[typ.Name()+"."+field.Name]
+	owner := typ
+	if n := len(field.Index) - 1; n > 0 {
+		owner = typ.FieldByIndex(field.Index[:n]).Type
+	}
+	schema["description"] = g.docs[owner.Name()+"."+field.Name]
 	return schema
 }
 
@@ -316,6 +330,9 @@ func addTypeDocs(docs map[string]string, file *ast.File) {
 				continue
 			}
 			for _, field := range fields.Fields.List {
+				if len(field.Names) == 0 {
+					continue // embedded
+				}
 				docs[typ.Name.Name+"."+field.Names[0].Name] = text(field.Doc)
 			}
 		}

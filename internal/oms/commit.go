@@ -68,6 +68,8 @@ type TaskChange struct {
 	Fresh bool
 	// Ranges are added to the task.
 	Ranges []Range
+	// Conflicts replace the name conflicts of the task; nil leaves them.
+	Conflicts []NameConflict
 }
 
 // BatchUpdate changes limits and priority of several tasks at once, all or nothing (OMS v2, 4.10).
