@@ -61,6 +61,7 @@ func runBucketList(ctx context.Context, env *Env, connect connector, name string
 	}
 	names, err := c.ShowBucketList(ctx, &omsv2.ListBucketsRequest{
 		CloudType: string(cloud), AK: omsv2.Secret(keys.AccessKey), SK: wire(keys.SecretKey), SecurityToken: wire(keys.SecurityToken),
+		ConnectionString: wire(keys.ConnectionString), JSONAuthFile: wire(keys.AuthFile),
 	})
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func runBucketObjects(ctx context.Context, env *Env, connect connector, text str
 		page, err := c.ShowBucketObjects(ctx, &omsv2.BucketObjectsRequest{
 			CloudType: string(at.vendor.cloud), BucketName: at.bucket, DataCenter: at.region, AppID: at.appID,
 			FilePath: folder, PageSize: int32(min(pageSize, opts.limit-shown)), BehindFilename: after,
-			AK: at.ak, SK: at.sk, SecurityToken: at.token,
+			AK: at.ak, SK: at.sk, SecurityToken: at.token, ConnectionString: at.azure, JSONAuthFile: at.google,
 		})
 		if err != nil {
 			return err
@@ -163,6 +164,7 @@ type account struct {
 	location
 	appID         string
 	ak, sk, token omsv2.Secret
+	azure, google omsv2.Secret // connection string, service account file
 }
 
 // accountLocation reads a location and the keys of its source.
@@ -181,6 +183,7 @@ func accountAt(env *Env, l location, s side) (account, error) {
 		return account{}, err
 	}
 	a := account{location: l, ak: omsv2.Secret(keys.AccessKey), sk: wire(keys.SecretKey), token: wire(keys.SecurityToken)}
+	a.azure, a.google = wire(keys.ConnectionString), wire(keys.AuthFile)
 	if l.vendor.cloud == oms.CloudTencent {
 		if a.appID = appIDOf(l.bucket); a.appID == "" {
 			return account{}, usageErrorf("%s: a bucket of Tencent Cloud is written with its APPID, as in cos://photos-1250000000", l)

@@ -97,6 +97,7 @@ func checkPrefix(ctx context.Context, env *Env, c *omsv2.Client, at account, opt
 	if at.region == "" {
 		where, err := c.ShowBucketRegion(ctx, &omsv2.BucketRegionRequest{
 			CloudType: string(at.vendor.cloud), BucketName: at.bucket, AppID: at.appID, AK: at.ak, SK: at.sk, SecurityToken: at.token,
+			ConnectionString: at.azure, JSONAuthFile: at.google,
 		})
 		if err != nil {
 			return err
@@ -107,7 +108,7 @@ func checkPrefix(ctx context.Context, env *Env, c *omsv2.Client, at account, opt
 		var err error
 		res.Exists, err = c.CheckPrefix(ctx, &omsv2.CheckPrefixRequest{
 			CloudType: string(at.vendor.cloud), BucketName: at.bucket, DataCenter: res.Region, FileName: at.prefix, AppID: at.appID,
-			AK: at.ak, SK: at.sk, SecurityToken: at.token,
+			AK: at.ak, SK: at.sk, SecurityToken: at.token, ConnectionString: at.azure, JSONAuthFile: at.google,
 		})
 		if err != nil {
 			return err
@@ -156,6 +157,7 @@ func checkCDN(ctx context.Context, env *Env, c *omsv2.Client, at account, opts b
 	}
 	req := &omsv2.CDNInfoRequest{
 		CloudType: string(at.vendor.cloud), Region: at.region, Bucket: at.bucket, AppID: at.appID, AK: at.ak, SK: at.sk, SecurityToken: at.token,
+		ConnectionString: at.azure,
 		SourceCDN: &omsv2.SourceCDNRequest{
 			Domain: u.Host, Protocol: u.Scheme, AuthenticationType: opts.cdnAuth, AuthenticationKey: omsv2.Secret(env.Getenv(cdnKeyVariable)),
 		},

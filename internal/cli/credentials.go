@@ -27,12 +27,21 @@ const (
 func (l location) credentials(env *Env, s side) (oms.Credentials, error) {
 	own := keyVariables{ak: "OMS_" + string(s) + "_AK", sk: "OMS_" + string(s) + "_SK", token: "OMS_" + string(s) + "_TOKEN"}
 	if c, err := own.read(env); err != nil || !c.IsZero() {
+		if err == nil && l.account != "" && c.AccessKey != l.account {
+			return oms.Credentials{}, usageErrorf("%s: %s is the name of another account", l, own.ak)
+		}
+		return c, err
+	}
+	if c, given, err := l.documents(env); err != nil || given {
 		return c, err
 	}
 	if l.profile != "" {
 		return l.profileKeys(env)
 	}
 	for _, names := range l.vendor.keys {
+		if l.vendor.cloud == oms.CloudAzure {
+			break // documents has read them
+		}
 		if c, err := names.read(env); err != nil || !c.IsZero() {
 			return c, err
 		}

@@ -231,6 +231,7 @@ func newGroupStartCommand(env *Env, connect connector) *cobra.Command {
 		}
 		err = c.StartTaskGroup(ctx, id, &omsv2.StartTaskGroupRequest{
 			SrcAK: omsv2.Secret(src.AccessKey), SrcSK: wire(src.SecretKey), DstAK: omsv2.Secret(dst.AccessKey), DstSK: wire(dst.SecretKey),
+			ConnectionString: wire(src.ConnectionString), JSONAuthFile: wire(src.AuthFile),
 		})
 		if err != nil {
 			return err
@@ -250,6 +251,7 @@ func newGroupRetryCommand(env *Env, connect connector) *cobra.Command {
 		}
 		err = c.RetryTaskGroup(ctx, id, &omsv2.RetryTaskGroupRequest{
 			SrcAK: omsv2.Secret(src.AccessKey), SrcSK: wire(src.SecretKey), DstAK: omsv2.Secret(dst.AccessKey), DstSK: wire(dst.SecretKey),
+			ConnectionString: wire(src.ConnectionString), JSONAuthFile: wire(src.AuthFile),
 			MigrateFailedObject: failedOnly,
 		})
 		if err != nil {

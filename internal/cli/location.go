@@ -12,10 +12,12 @@ import (
 // location is a bucket and prefix as written on the command line:
 //
 //	SCHEME://BUCKET[/PREFIX][?region=ID&endpoint=URL&profile=NAME&path_style=true]
+//	az://ACCOUNT/CONTAINER[/PREFIX][?endpoint=URL]
 //
 // The prefix is percent-decoded once and otherwise opaque.
 type location struct {
 	vendor    vendor
+	account   string // of Azure; "" for other clouds
 	bucket    string
 	prefix    string
 	region    string // as given; "" when not
@@ -100,6 +102,11 @@ func vendors() []vendor {
 			keys:  []keyVariables{{"GS_ACCESS_KEY_ID", "GS_SECRET_ACCESS_KEY", ""}},
 			fixed: "us",
 		},
+		{
+			scheme: "az", cloud: oms.CloudAzure,
+			keys:  []keyVariables{{"AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY", ""}},
+			fixed: "eastus",
+		},
 	}
 }
 
@@ -132,6 +139,14 @@ func parseLocation(text string) (location, error) {
 	path, query, _ := strings.Cut(rest, "?")
 	bucket, prefix, _ := strings.Cut(path, "/")
 	l := location{vendor: v, bucket: bucket}
+	if v.cloud == oms.CloudAzure {
+		l.account = bucket
+		bucket, prefix, _ = strings.Cut(prefix, "/")
+		l.bucket = bucket
+		if l.account == "" || bucket == "" || strings.ContainsAny(l.account, "%@: ") {
+			return location{}, usageErrorf("%q is not of the form az://account/container/prefix", oms.Clean(text))
+		}
+	}
 	if bucket == "" || strings.ContainsAny(bucket, "%@: ") {
 		return location{}, usageErrorf("%q names no bucket; a location is %s://bucket/prefix", oms.Clean(text), scheme)
 	}
@@ -154,7 +169,7 @@ func vendorByScheme(scheme string) (vendor, error) {
 		known = append(known, v.scheme)
 	}
 	switch scheme {
-	case "az", "file", "urls":
+	case "file", "urls":
 		return vendor{}, usageErrorf("%s: locations are not supported in this version; supported are %s", scheme, strings.Join(known, ", "))
 	}
 	return vendor{}, usageErrorf("unknown kind of location %q; supported are %s", oms.Clean(scheme), strings.Join(known, ", "))
@@ -190,11 +205,23 @@ func (l *location) readQuery(query string) error {
 
 // String returns the location without its parameters.
 func (l location) String() string {
-	s := l.vendor.scheme + "://" + l.bucket
+	s := l.vendor.scheme + "://"
+	if l.account != "" {
+		s += l.account + "/"
+	}
+	s += l.bucket
 	if l.prefix != "" {
 		s += "/" + (&url.URL{Path: l.prefix}).EscapedPath()
 	}
 	return s
+}
+
+// path returns the bucket, behind the account where there is one.
+func (l location) path() string {
+	if l.account != "" {
+		return l.account + "/" + l.bucket
+	}
+	return l.bucket
 }
 
 // regionID returns the region: as given, from the ecosystem's environment or profile, or the only one.

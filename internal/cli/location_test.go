@@ -47,6 +47,8 @@ func TestParseLocation(t *testing.T) {
 		{text: "qingstor://b", cloud: oms.CloudQing, bucket: "b", shown: "qingstor://b"},
 		{text: "us3://b", cloud: oms.CloudUCloud, bucket: "b", shown: "us3://b"},
 		{text: "gs://b", cloud: oms.CloudGoogle, bucket: "b", shown: "gs://b"},
+		{text: "az://acct/c/p/q", cloud: oms.CloudAzure, bucket: "c", prefix: "p/q", shown: "az://acct/c/p/q"},
+		{text: "az://acct/c", cloud: oms.CloudAzure, bucket: "c", shown: "az://acct/c"},
 	}
 	for _, tt := range tests {
 		l, err := parseLocation(tt.text)
@@ -82,7 +84,9 @@ func TestParseLocationMistakes(t *testing.T) {
 		"s3://b?endpoint=ftp://host": "http://",
 		"s3://b?path_style=maybe":    "path_style",
 		"ftp://b":                    "unknown kind",
-		"az://a/c":                   "not supported in this version",
+		"az://a":                     "az://account/container/prefix",
+		"az:///c":                    "az://account/container/prefix",
+		"az://u:p@a/c":               "az://account/container/prefix",
 		"file:///dir":                "not supported in this version",
 		"urls:list.txt":              "not supported in this version",
 	} {

@@ -43,9 +43,9 @@ func newMigrateCommand(env *Env) *cobra.Command {
 again goes on where an earlier one was stopped, killed or failed, with the keys of now; after a success it looks
 for what is new or different.
 
-SRC and DST are SCHEME://BUCKET/PREFIX?PARAMETERS. The schemes are s3, obs, oss, cos, bos, kodo, ks3, qingstor, us3
-and gs; the parameters are region, endpoint, profile and path_style. With an endpoint any S3 store will do, and
-private addresses are allowed.
+SRC and DST are SCHEME://BUCKET/PREFIX?PARAMETERS. The schemes are s3, obs, oss, cos, bos, kodo, ks3, qingstor, us3,
+gs, and az as in az://ACCOUNT/CONTAINER/PREFIX; the parameters are region, endpoint, profile and path_style. With an
+endpoint any S3 store will do, and private addresses are allowed.
 
 Objects whose key starts with SRC's prefix are migrated. They keep their whole key, and DST's prefix is put before
 it, as it is: s3://a/photos/ and s3://b/old/ make photos/1.jpg to old/photos/1.jpg.
@@ -125,8 +125,7 @@ func newMigration(env *Env, srcText, dstText string, rules taskRules) (*migratio
 	if err != nil {
 		return nil, err
 	}
-	m := &migration{endpoints: []oms.Endpoint{srcEnd, dstEnd}}
-	m.id = migrationID(src, srcEnd, dst, dstEnd)
+	m := &migration{}
 	mode, err := rules.overwriteMode()
 	if err != nil {
 		return nil, err
@@ -141,6 +140,13 @@ func newMigration(env *Env, srcText, dstText string, rules taskRules) (*migratio
 	if m.keys.Dst, err = dst.credentials(env, destination); err != nil {
 		return nil, err
 	}
+	if srcEnd, err = src.locate(srcEnd, m.keys.Src); err != nil {
+		return nil, err
+	}
+	if dstEnd, err = dst.locate(dstEnd, m.keys.Dst); err != nil {
+		return nil, err
+	}
+	m.endpoints, m.id = []oms.Endpoint{srcEnd, dstEnd}, migrationID(src, srcEnd, dst, dstEnd)
 	m.spec = oms.TaskSpec{
 		Type: oms.TypePrefix,
 		Src: oms.SourceNode{
@@ -168,8 +174,8 @@ func resolveLocation(env *Env, table *region.Table, text string) (location, oms.
 func migrationID(src location, srcEnd oms.Endpoint, dst location, dstEnd oms.Endpoint) string {
 	h := sha256.New()
 	for _, part := range []string{
-		string(src.vendor.cloud), srcEnd.URL, srcEnd.Region, src.bucket, src.prefix,
-		string(dst.vendor.cloud), dstEnd.URL, dstEnd.Region, dst.bucket, dst.prefix,
+		string(src.vendor.cloud), srcEnd.URL, srcEnd.Region, src.path(), src.prefix,
+		string(dst.vendor.cloud), dstEnd.URL, dstEnd.Region, dst.path(), dst.prefix,
 	} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}

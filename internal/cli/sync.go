@@ -114,6 +114,9 @@ func syncBucket(env *Env, s side, text string) (location, oms.Credentials, error
 	if err == nil && !keys.SecurityToken.IsZero() {
 		err = usageErrorf("%s: a synchronization task needs permanent keys, not temporary ones", l)
 	}
+	if err == nil {
+		err = pairOnly(l, keys, s)
+	}
 	return l, keys, err
 }
 

@@ -286,6 +286,7 @@ func runTaskStart(ctx context.Context, env *Env, c *omsv2.Client, id int64, opts
 	}
 	err = c.StartTask(ctx, id, &omsv2.StartTaskRequest{
 		SrcAK: omsv2.Secret(src.AccessKey), SrcSK: wire(src.SecretKey), SrcSecurityToken: wire(src.SecurityToken),
+		ConnectionString: wire(src.ConnectionString), JSONAuthFile: wire(src.AuthFile),
 		DstAK: omsv2.Secret(dst.AccessKey), DstSK: wire(dst.SecretKey), DstSecurityToken: wire(dst.SecurityToken),
 		MigrateFailedObject: opts.failedOnly,
 	})

@@ -90,7 +90,8 @@ before it.
 const keysHelp = `Keys never come from the command line. OMS_SRC_AK, OMS_SRC_SK and OMS_SRC_TOKEN, OMS_DST_AK, OMS_DST_SK and
 OMS_DST_TOKEN win; otherwise the variables of each side's own tools are read, for instance AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY for s3:, OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY for obs:, and for s3: the profiles in
-~/.aws/credentials.`
+~/.aws/credentials. For az: they are AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or
+OMS_SRC_AK with the name of the account; for gs: GOOGLE_APPLICATION_CREDENTIALS names the file of a service account.`
 
 func runTaskCreate(ctx context.Context, env *Env, connect connector, src, dst string, opts taskCreateOptions) error {
 	req, err := newTaskRequest(env, src, dst, opts)
@@ -134,11 +135,15 @@ func newTaskRequest(env *Env, srcText, dstText string, opts taskCreateOptions) (
 	if err != nil {
 		return nil, err
 	}
+	if err := pairOnly(dst, dstKeys, destination); err != nil {
+		return nil, err
+	}
 	return &omsv2.CreateTaskRequest{
 		TaskType: string(oms.TypePrefix),
 		SrcNode: &omsv2.SourceNodeRequest{
 			CloudType: string(src.vendor.cloud), Region: src.region, Bucket: src.bucket, ObjectKey: []string{src.prefix},
 			AK: omsv2.Secret(srcKeys.AccessKey), SK: wire(srcKeys.SecretKey), SecurityToken: wire(srcKeys.SecurityToken),
+			ConnectionString: wire(srcKeys.ConnectionString), JSONAuthFile: wire(srcKeys.AuthFile),
 		},
 		DstNode: &omsv2.DestinationNodeRequest{
 			CloudType: destinationCloud(dst.vendor.cloud), Region: dst.region, Bucket: dst.bucket, SavePrefix: dst.prefix,
@@ -147,6 +152,14 @@ func newTaskRequest(env *Env, srcText, dstText string, opts taskCreateOptions) (
 		Description: opts.description, TaskPriority: opts.priority, BandwidthPolicy: policyOf(windows),
 		ObjectOverwriteMode: string(mode), EnableMetadataMigration: opts.rules.metadata,
 	}, nil
+}
+
+// pairOnly refuses credentials that a call has no field for.
+func pairOnly(l location, keys oms.Credentials, s side) error {
+	if !keys.ConnectionString.IsZero() || !keys.AuthFile.IsZero() {
+		return usageErrorf("%s: the service takes a pair of keys here; set OMS_%s_AK and OMS_%s_SK", l, s, s)
+	}
+	return nil
 }
 
 // serviceLocation reads a location that a service will resolve.
