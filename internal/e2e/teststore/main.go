@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/openoms/openoms/internal/testcloud"
@@ -33,6 +34,7 @@ func main() {
 
 func serve() error {
 	n := flag.Int64("n", 1_000_000, "objects")
+	lists := flag.Bool("lists", false, "long names; a bucket lists with names.txt, which names all objects, and bad.txt, whose last line but one is malformed")
 	half := flag.Bool("half", false, "sizes from 0 to 64 KiB, every second object at the destination; otherwise 4 KiB, all of them")
 	ak := flag.String("ak", "", "access key")
 	sk := flag.String("sk", "", "secret key, of the test only")
@@ -44,6 +46,9 @@ func serve() error {
 	if *half {
 		shape.Size = manySmall
 	}
+	if *lists {
+		shape.Prefix = "a folder name as long as such names are in practice/" + strings.Repeat("and longer ", 3) + "/"
+	}
 	space := testcloud.Directories(shape, (*n+999)/1000, 1000)
 	there := testcloud.Present(space, time.Minute)
 	if *half {
@@ -53,6 +58,9 @@ func serve() error {
 	source := src.Generated("source", space, testcloud.GeneratedOptions{})
 	destination := dst.Generated("destination", there, testcloud.GeneratedOptions{})
 	destination.ShareContent(source)
+	if *lists {
+		putLists(dst.CreateBucket("lists"), space)
+	}
 
 	srcURL, stop, err := src.Start(context.Background(), "")
 	if err != nil {
@@ -79,6 +87,20 @@ func serve() error {
 		}
 	}
 	return lines.Err()
+}
+
+// putLists stores the lists of names. Blanks need no encoding.
+func putLists(b *testcloud.Bucket, space testcloud.Space) {
+	var good, bad []byte
+	for i := range space.Len() {
+		if i == space.Len()-2 {
+			bad = append(append(bad, good...), "100%\n"...)
+		}
+		good = append(space.AppendKey(good, i), '\n')
+	}
+	bad = append(space.AppendKey(bad, space.Len()-1), '\n')
+	b.Put("names.txt", good, testcloud.Attrs{ContentType: "text/plain"})
+	b.Put("bad.txt", bad, testcloud.Attrs{ContentType: "text/plain"})
 }
 
 func store(ak, sk, region string) *testcloud.Cloud {
