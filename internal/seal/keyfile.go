@@ -87,7 +87,7 @@ func Rotate(path string) (*Sealer, error) {
 	return Load(path)
 }
 
-// read returns the content of a key file that only its owner may read.
+// read returns the content of a private key file.
 func read(path string) (text []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -98,7 +98,7 @@ func read(path string) (text []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+	if !Private(info) {
 		return nil, &oms.Error{
 			Op: "read master key", Key: path, Kind: oms.Denied,
 			Msg: "others may read or change the file (" + info.Mode().Perm().String() + "): set its mode to 0600",

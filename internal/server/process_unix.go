@@ -4,14 +4,10 @@ package server
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// othersMay reports whether anybody but the owner may read or change the file.
-func othersMay(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
 
 // harden keeps the memory of the process, which holds keys, out of core files (rule S13).
 func harden() error {

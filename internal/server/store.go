@@ -118,7 +118,7 @@ func checkPrivate(path string) error {
 	if err != nil {
 		return fmt.Errorf("private key: %w", err)
 	}
-	if othersMay(info) {
+	if !seal.Private(info) {
 		return &oms.Error{
 			Op: "private key", Key: path, Kind: oms.Denied,
 			Msg: "others may read or change the file (" + info.Mode().Perm().String() + "): set its mode to 0600",
