@@ -9,6 +9,7 @@ CROSS    := linux/arm64 darwin/arm64 windows/amd64
 
 # Pinned tools. A binary of exactly this version that is already installed is used as it is.
 VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+AZURITE       := 3.37.0
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # The version of the binary comes from its build info: the module version or the commit.
@@ -24,7 +25,7 @@ demo: build ## a whole service with two S3 servers and one migration, until Ctrl
 	bin/oms demo
 
 test: ## every test this machine can run; says what it left out and why
-	@VERSITYGW=$(VERSITYGW) scripts/test
+	@VERSITYGW=$(VERSITYGW) AZURITE=$(AZURITE) scripts/test
 
 race: ## tests of PKG only, under the race detector
 	CGO_ENABLED=1 go test -race -shuffle=on $(PKG)
