@@ -30,6 +30,7 @@ func testSuite(t *testing.T, open opener) {
 		{"task not found", testTaskNotFound},
 		{"list tasks", testTasks},
 		{"pending tasks", testPendingTasks},
+		{"changed tasks", testChangedTasks},
 		{"change task", testChangeTask},
 		{"change tasks", testChangeTasks},
 		{"fresh", testFresh},
@@ -982,6 +983,32 @@ func testFailures(t *testing.T, db *DB, _ *clock) {
 	if n, err := db.CountFailures(t.Context(), task.ID); err != nil || n != 4 {
 		t.Errorf("%d failures, %v, want 4", n, err)
 	}
+}
+
+// What is under way is told however long ago it was updated; what is at rest when it was updated at the instant or later.
+func testChangedTasks(t *testing.T, db *DB, c *clock) {
+	set := func(status oms.Status, at time.Time) int64 {
+		task := mustCreate(t, db, waitingTask("p"))
+		mustChange(t, db, task.ID, func(c *oms.TaskChange) { c.Task.Status, c.Task.UpdatedAt = status, at })
+		return task.ID
+	}
+	now := c.now()
+	set(oms.StatusSucceeded, now.Add(-time.Microsecond))
+	set(oms.StatusWaiting, now.Add(-time.Hour))
+	want := []int64{
+		set(oms.StatusSucceeded, now), set(oms.StatusRunning, now.Add(-time.Hour)), set(oms.StatusPausing, now.Add(-time.Hour)),
+		set(oms.StatusRetrying, now.Add(time.Hour)), set(oms.StatusPaused, now.Add(time.Hour)),
+	}
+	mustCreate(t, db, waitingTask("other"))
+	list, err := db.ChangedTasks(t.Context(), "p", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int64
+	for _, task := range list {
+		got = append(got, task.ID)
+	}
+	diff(t, "changed", got, want)
 }
 
 func testCauses(t *testing.T, db *DB, _ *clock) {

@@ -172,6 +172,19 @@ func (db *DB) Tasks(ctx context.Context, f oms.TaskFilter) (page []oms.Task, tot
 	return page, total, err
 }
 
+// mostChanged bounds what ChangedTasks returns.
+const mostChanged = 1000
+
+// ChangedTasks returns the tasks of the project that are active or were updated at the instant or later, in order of
+// id; of more than 1,000 the newest.
+func (db *DB) ChangedTasks(ctx context.Context, project string, since time.Time) ([]oms.Task, error) {
+	list, err := query(ctx, db.reader, scanTask, selectTasks+`WHERE t.id IN (SELECT id FROM tasks
+    WHERE project_id = $1 AND status IN ($2, $3, $4) UNION SELECT id FROM tasks WHERE project_id = $1 AND updated_at >= $5
+    ORDER BY id DESC LIMIT $6)`+groupTasks+"ORDER BY t.id",
+		project, oms.StatusRunning, oms.StatusRetrying, oms.StatusPausing, micros(since), mostChanged)
+	return list, wrap(ctx, "list changed tasks", err)
+}
+
 // PendingTasks returns the tasks of all projects that are waiting or active, by priority, then by QueuedAt.
 func (db *DB) PendingTasks(ctx context.Context) ([]oms.Task, error) {
 	list, err := query(ctx, db.reader, scanTask, selectTasks+"WHERE t.status IN ($1, $2, $3, $4)"+groupTasks+

@@ -70,10 +70,7 @@ func (e *Engine) Task(ctx context.Context, project string, id int64) (oms.Task, 
 
 // List returns a page, newest first, and the number of tasks that match.
 func (e *Engine) List(ctx context.Context, f oms.TaskFilter) ([]oms.Task, int64, error) {
-	runs := make(map[int64]*run)
-	for _, r := range e.snapshot() {
-		runs[r.id] = r
-	}
+	runs := e.runsByID()
 	ts, total, err := e.store.Tasks(ctx, f)
 	if err != nil {
 		return nil, 0, err
@@ -88,6 +85,26 @@ func (e *Engine) List(ctx context.Context, f oms.TaskFilter) ([]oms.Task, int64,
 		ts[i] = e.withProgress(ts[i], runs[ts[i].ID])
 	}
 	return ts, total, nil
+}
+
+// Changed returns the tasks of the project that are under way and those that changed at the instant or later, with what
+// their runs show at this moment.
+func (e *Engine) Changed(ctx context.Context, project string, since time.Time) ([]oms.Task, error) {
+	runs := e.runsByID()
+	ts, err := e.store.ChangedTasks(ctx, project, since)
+	for i := range ts {
+		ts[i] = e.withProgress(ts[i], runs[ts[i].ID])
+	}
+	return ts, err
+}
+
+// runsByID returns the runs of this process by their tasks.
+func (e *Engine) runsByID() map[int64]*run {
+	runs := make(map[int64]*run)
+	for _, r := range e.snapshot() {
+		runs[r.id] = r
+	}
+	return runs
 }
 
 // Start resumes a paused or restarts a failed task with new keys. A paused task goes on where it was. A failed one

@@ -20,6 +20,8 @@ type Store interface {
 	Task(ctx context.Context, project string, id int64) (oms.Task, error)
 	// Tasks returns a page and the total number that match.
 	Tasks(ctx context.Context, f oms.TaskFilter) ([]oms.Task, int64, error)
+	// ChangedTasks returns the tasks of the project that are active or were updated at the instant or later.
+	ChangedTasks(ctx context.Context, project string, since time.Time) ([]oms.Task, error)
 	// ChangeTask reads the task, lets change decide, and stores the outcome in one transaction; an error of change
 	// rolls back and is returned as it is.
 	ChangeTask(ctx context.Context, project string, id int64, change func(oms.Task) (oms.TaskChange, error)) (oms.Task, error)

@@ -138,6 +138,8 @@ func (o *oneTask) Causes(_ context.Context, _ string, _ int64, filter oms.Failur
 	return []oms.Cause{c}, nil
 }
 
+func (o *oneTask) Changed(context.Context, string, time.Time) ([]oms.Task, error) { return nil, nil }
+
 func (o *oneTask) Retry(_ context.Context, project string, id int64, req oms.StartRequest) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

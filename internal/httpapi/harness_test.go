@@ -41,6 +41,7 @@ type fakeTasks struct {
 	failures map[int64][]oms.Failure
 	keys     oms.TaskCredentials // of the latest create or start
 	codes    []string            // of the latest retry
+	looks    int                 // calls of Changed
 	filter   oms.TaskFilter      // of the latest list
 	changes  int                 // successful changes
 	err      error               // returned by every method when set
@@ -149,6 +150,8 @@ func (f *fakeTasks) Stop(_ context.Context, project string, id int64) error {
 
 func (f *fakeTasks) Delete(_ context.Context, project string, id int64) error {
 	err := f.change(project, id, func(t oms.Task) (oms.Task, error) { return t, t.CheckDelete() })
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err == nil {
 		delete(f.tasks, id)
 	}
@@ -210,6 +213,22 @@ func (f *fakeTasks) FindFailures(_ context.Context, project string, id int64, fi
 		}
 	}
 	return out, nil
+}
+
+func (f *fakeTasks) Changed(_ context.Context, project string, since time.Time) ([]oms.Task, error) {
+	defer f.mu.Unlock()
+	err := f.enter()
+	f.looks++
+	if err != nil {
+		return nil, err
+	}
+	var list []oms.Task
+	for _, t := range f.tasks {
+		if t.ProjectID == project && (t.Status.Active() || !t.UpdatedAt.Before(since)) {
+			list = append(list, t)
+		}
+	}
+	return list, nil
 }
 
 // chosen reports whether a failure has a code and prefix that the filter wants.
@@ -351,6 +370,11 @@ func (h *harness) do(method, path, body string) *httptest.ResponseRecorder {
 // as sends a request with a token; "" sends none.
 func (h *harness) as(token, method, path, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	if method == http.MethodGet && strings.HasSuffix(path, "/events") { // who leaves at once is sent the first events only
+		gone, leave := context.WithCancel(r.Context())
+		leave()
+		r = r.WithContext(gone)
+	}
 	if token != "" {
 		r.Header.Set("X-Auth-Token", token)
 	}

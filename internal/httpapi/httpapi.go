@@ -31,6 +31,8 @@ type Tasks interface {
 	SetBandwidth(ctx context.Context, project string, id int64, ws []oms.BandwidthWindow) error
 	// BatchUpdate changes several tasks, all or nothing.
 	BatchUpdate(ctx context.Context, project string, u oms.BatchUpdate) error
+	// Changed returns the tasks that are under way and those that changed since the instant, with their progress.
+	Changed(ctx context.Context, project string, since time.Time) ([]oms.Task, error)
 	// FindFailures returns the failed objects that the filter selects, in byte order.
 	FindFailures(ctx context.Context, project string, id int64, f oms.FailureFilter) ([]oms.Failure, error)
 	// Causes sums up the failed objects that the filter selects by their codes, the most frequent first.
@@ -86,6 +88,8 @@ type Options struct {
 	Console http.Handler                    // /console/…; nil means none
 	Rate    RateLimit
 	Version string // of the program, shown in /openapi.json; may be empty
+	// Stopping is closed when the service begins to stop, so that streams end; nil means never.
+	Stopping <-chan struct{}
 }
 
 // New returns the handler of the whole listener. It panics when a required option is missing or a route does
@@ -101,6 +105,7 @@ func New(opts Options) http.Handler {
 		lanes: opts.Lanes, tasks: opts.Tasks, syncs: opts.Syncs, groups: opts.Groups, regions: opts.Regions, buckets: opts.Buckets, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
 		log: opts.Logger, clock: opts.Clock, limiter: newLimiter(opts.Rate, opts.Clock),
 		eventLimiter: newEventLimiter(opts.Rate, opts.Clock),
+		streams:      newHub(opts.Tasks, opts.Clock, opts.Logger), stopping: opts.Stopping,
 	}
 	return s.guard(s.mux(opts, routes()))
 }
@@ -120,4 +125,6 @@ type service struct {
 	limiter *limiter
 	// eventLimiter bounds calls with events.
 	eventLimiter *limiter
+	streams      *hub
+	stopping     <-chan struct{}
 }

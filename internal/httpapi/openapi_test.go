@@ -25,6 +25,7 @@ type operationDoc struct {
 	request  any
 	response any // nil: empty body
 	query    []parameter
+	stream   bool // the answer is a stream of events whose data is the response
 }
 
 type parameter struct {
@@ -82,6 +83,14 @@ func operationDocs() map[string]operationDoc {
 				{"limit", "Page size.", number(1, 1000, 100)},
 				{"prefix", "Only objects whose names start with this.", map[string]any{"type": "string"}},
 			},
+		},
+		"WatchTask": {
+			summary: "Streams the progress of a task until it has ended, as server-sent events (extension).",
+			stream:  true, response: omsv2.Task{},
+		},
+		"WatchTasks": {
+			summary: "Streams the progress of all tasks of the project, as server-sent events (extension).",
+			stream:  true, response: omsv2.Task{},
 		},
 		"RetryTask": {
 			summary: "Starts a failed task over its failures with the causes that are named, or over all (extension).",
@@ -206,7 +215,15 @@ func (g *generator) responses(rt route, doc operationDoc) map[string]any {
 	if doc.response != nil {
 		ok = map[string]any{"description": http.StatusText(http.StatusOK), "content": g.content(doc.response)}
 	}
+	if doc.stream {
+		schema := g.schema(reflect.TypeOf(doc.response))
+		ok["description"] = "Events named task; the data of each is as in this schema. The last one of a single task is named end or deleted."
+		ok["content"] = map[string]any{"text/event-stream": map[string]any{"schema": schema}}
+	}
 	out := map[string]any{"200": ok}
+	if doc.stream {
+		out["204"] = map[string]any{"description": "Last-Event-ID names the end of the task: nothing will come."}
+	}
 	refusal := func(description string) map[string]any {
 		return map[string]any{"description": description, "content": g.content(omsv2.ErrorResponse{})}
 	}

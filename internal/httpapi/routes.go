@@ -27,7 +27,7 @@ type route struct {
 	name         string // operation name of the contract; the audit log uses it
 	auth         auth.Route
 	maxBody      int64
-	serve        func(*service, context.Context, *call) (any, error) // nil answer: empty body
+	serve        func(*service, context.Context, *call) (any, error) // nil answer: empty body; a streamer sends its own
 }
 
 // call is one admitted request.
@@ -65,6 +65,8 @@ func routes() []route {
 		{http.MethodPost, "/ext/v1/{project_id}/tasks", "CreateExtendedTask", may(auth.TaskCreate), createBody, (*service).createExtendedTask},
 		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}", "ShowExtendedTask", may(auth.TaskGet), noBody, (*service).showExtendedTask},
 		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}/failures", "ListFailures", may(auth.ExtensionGet), noBody, (*service).listFailures},
+		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}/events", "WatchTask", may(auth.ExtensionGet), noBody, (*service).watchTask},
+		{http.MethodGet, "/ext/v1/{project_id}/events", "WatchTasks", may(auth.ExtensionGet), noBody, (*service).watchTasks},
 		{http.MethodPost, "/ext/v1/{project_id}/tasks/{task_id}/retry", "RetryTask", may(auth.TaskUpdate), normalBody, (*service).retryTask},
 		{http.MethodGet, "/ext/v1/{project_id}/concurrency", "ListLanes", may(auth.Administer), noBody, (*service).listLanes},
 	}

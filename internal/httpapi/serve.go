@@ -111,7 +111,9 @@ func (s *service) operation(rt route) http.Handler {
 		c := &call{r: r, project: r.PathValue("project_id"), object: cmp.Or(r.PathValue("task_id"), oms.Clean(r.PathValue("sync_task_id")), oms.Clean(r.PathValue("group_id")))}
 		result, err := s.do(ctx, w, rt, c)
 		status := http.StatusOK
-		if err != nil {
+		if st, ok := result.(streamer); ok && err == nil {
+			st.stream(w, r)
+		} else if err != nil {
 			status = s.writeError(w, r, err)
 		} else {
 			s.writeJSON(w, r, result)

@@ -54,6 +54,7 @@ type Server struct {
 	url       string
 	first     bool
 	bootstrap string
+	stopping  chan struct{} // closed when the service begins to stop
 }
 
 // New opens the data directory and the listener and wires everything; nothing is served or moved before Run. At a
@@ -70,7 +71,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: opts.Logger, store: st, bootstrap: filepath.Join(cfg.DataDir, "bootstrap.env")}
+	s := &Server{log: opts.Logger, store: st, bootstrap: filepath.Join(cfg.DataDir, "bootstrap.env"), stopping: make(chan struct{})}
 	if err := s.wire(ctx, cfg, opts); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -112,7 +113,8 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 		Tasks: s.plane, Syncs: s.plane, Groups: s.plane, Regions: regions, Buckets: newInquiry(s.plane, regions, opts), Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
 		Ready:   s.store.Ready,
 		Metrics: s.metrics(opts.Version),
-		Version: opts.Version,
+		Version:  opts.Version,
+		Stopping: s.stopping,
 	})
 	s.http = &http.Server{
 		Handler:           handler,
@@ -123,6 +125,7 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug), // broken handshakes and the like
 	}
+	s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(s.stopping) }))
 	return nil
 }
 
