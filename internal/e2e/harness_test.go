@@ -60,7 +60,8 @@ type service struct {
 	cmd    *exec.Cmd
 	url    string
 	log    *lockedBuffer
-	level  string // of the log
+	level  string   // of the log
+	args   []string // further arguments of the command
 	client *omsv2.Client
 }
 
@@ -128,6 +129,7 @@ func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 func (s *service) start() {
 	s.t.Helper()
 	s.cmd = exec.Command(binary, "serve", "--config", s.config, "--data-dir", filepath.Join(s.dir, "data"), "--log-level", s.level)
+	s.cmd.Args = append(s.cmd.Args, s.args...)
 	s.cmd.Env = append(os.Environ(), "OMS_BOOTSTRAP_AK="+apiAK, "OMS_BOOTSTRAP_SK="+apiSK, "OMS_BOOTSTRAP_PROJECT="+project)
 	s.cmd.Stderr = s.log
 	out, err := s.cmd.StdoutPipe()

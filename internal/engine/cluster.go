@@ -245,7 +245,10 @@ func (e *Engine) give(r *run, n int) {
 				err = e.store.GiveRanges(ctx, e.opts.Owner, given)
 			}
 		}
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil:
+			e.log.DebugContext(ctx, "ranges given to other workers", "task_id", r.id, "wanted", n, "ranges", len(given))
+		case ctx.Err() == nil:
 			e.trouble.report(ctx, "give ranges", err)
 		}
 		_ = rest(r.ctx, givePause)

@@ -70,7 +70,7 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		Sealer:    opts.store.sealer,
 		Opener:    opener,
 		Resources: transfer.NewResources(transfer.Bounds{Slots: opts.concurrency, Memory: opts.memory, Guard: lanes}),
-		Transfer:  transfer.Options{Workers: opts.concurrency, Spool: transfer.Spool{Dir: opts.store.dir}},
+		Transfer:  transfer.Options{Workers: opts.concurrency, Walkers: walkers(opts.concurrency), Spool: transfer.Spool{Dir: opts.store.dir}},
 		Quota:     opts.quota,
 		Groups:    opts.groups,
 		Logger:    opts.log,
@@ -82,6 +82,18 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		return nil, err
 	}
 	return &dataPlane{Engine: e, connections: connections, guard: lanes, log: opts.log}, nil
+}
+
+// mostWalkers is how many ranges of a task are listed at the same time when the operator says nothing else.
+const mostWalkers = 64
+
+// walkers returns how many ranges of a task are listed at the same time. A process that copies few objects at a time must
+// not list more than it can use, since what it has listed is nobody else's.
+func walkers(concurrency int) int {
+	if concurrency == 0 {
+		return mostWalkers
+	}
+	return min(max(concurrency, 2), mostWalkers)
 }
 
 // closeIdle closes the connections that nobody uses.

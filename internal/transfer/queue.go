@@ -9,8 +9,9 @@ import (
 
 // Bounds of a job's queue.
 const (
-	maxQueued      = 4096 // objects waiting: listing stops beyond
-	maxOpenUploads = 32   // large objects in progress
+	maxQueued       = 4096 // objects waiting: listing stops beyond
+	queuedPerWorker = 32   // the same, where there are few workers
+	maxOpenUploads  = 32   // large objects in progress
 )
 
 // errClosed says that the job is ending.
@@ -33,6 +34,7 @@ type queue struct {
 	enlisted  int // that there are
 	idle      int // of these, waiting in pop
 	mostParts int // parts that are moved at the same time
+	most      int // objects that wait
 	closed    bool
 	room      chan struct{} // closed and renewed when an object is taken while somebody waits
 	waiting   bool
@@ -43,11 +45,14 @@ type queue struct {
 // theirs.
 func newQueue(workers int, memory int64) *queue {
 	q := &queue{
-		workers: workers, enlisted: 1, mostParts: max(min(workers, int(memory/minPart)), 1), room: make(chan struct{}),
+		workers: workers, enlisted: 1, mostParts: max(min(workers, int(memory/minPart)), 1), most: mostQueued(workers), room: make(chan struct{}),
 	}
 	q.changed.L = &q.mu
 	return q
 }
+
+// mostQueued returns how many objects may wait for so many workers: few workers must not keep what others could do.
+func mostQueued(workers int) int { return min(workers*queuedPerWorker, maxQueued) }
 
 // push adds an object, waiting while too many are queued.
 func (q *queue) push(ctx context.Context, it *item) error {
@@ -57,7 +62,7 @@ func (q *queue) push(ctx context.Context, it *item) error {
 			q.mu.Unlock()
 			return errClosed
 		}
-		if q.small.len()+q.large.len() < maxQueued {
+		if q.small.len()+q.large.len() < q.most {
 			q.insert(it)
 			q.mu.Unlock()
 			return nil

@@ -92,7 +92,7 @@ func TestQueueBoundsOpenUploads(t *testing.T) {
 func TestQueueWaitsForRoomAndCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(2, 1<<30)
-		for range maxQueued {
+		for range mostQueued(2) {
 			mustPush(t, q, smallItem())
 		}
 		pushed := make(chan error, 2)
@@ -117,8 +117,8 @@ func TestQueueWaitsForRoomAndCloses(t *testing.T) {
 		var popping sync.WaitGroup
 		go func() { pushed <- q.push(t.Context(), smallItem()) }()
 		synctest.Wait()
-		if dropped := q.close(); dropped != maxQueued {
-			t.Fatalf("%d dropped, want %d", dropped, maxQueued)
+		if dropped := q.close(); dropped != mostQueued(2) {
+			t.Fatalf("%d dropped, want %d", dropped, mostQueued(2))
 		}
 		if err := <-pushed; !errors.Is(err, errClosed) {
 			t.Fatalf("got %v, want closed", err)

@@ -39,12 +39,13 @@ const (
 
 // Server is a running PostgreSQL. Its methods are not safe for concurrent use, except Database and URL.
 type Server struct {
-	dir    string
-	bin    string
-	port   int
-	as     *syscall.Credential // nil: this process is no superuser
-	cmd    *exec.Cmd
-	number atomic.Int64
+	dir      string
+	bin      string
+	port     int
+	settings []string
+	as       *syscall.Credential // nil: this process is no superuser
+	cmd      *exec.Cmd
+	number   atomic.Int64
 }
 
 // Missing says why no server can be started, nil when one can.
@@ -80,9 +81,10 @@ func binDir() (string, error) {
 	return "", errors.New("initdb and postgres are not installed")
 }
 
-// Start makes and starts a server, which the caller closes. The data are not synced to disk: nothing survives the machine.
-func Start(ctx context.Context) (s *Server, err error) {
-	s = new(Server)
+// Start makes and starts a server, which the caller closes. Without settings such as "fsync=on" that say otherwise the data
+// are not synced to disk.
+func Start(ctx context.Context, settings ...string) (s *Server, err error) {
+	s = &Server{settings: settings}
 	if s.bin, err = binDir(); err != nil {
 		return nil, err
 	}
@@ -173,9 +175,14 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // the child has its own
-	s.cmd = s.command(context.WithoutCancel(ctx), "postgres", "-D", s.data(), "-c", "listen_addresses=127.0.0.1",
-		"-p", strconv.Itoa(s.port), "-c", "unix_socket_directories="+s.dir, "-c", "max_connections=200", "-c", "shared_buffers=64MB",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "log_statement=all", "-c", "log_lock_waits=on", "-c", "deadlock_timeout=200ms")
+	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port)}
+	for _, setting := range append([]string{
+		"listen_addresses=127.0.0.1", "unix_socket_directories=" + s.dir, "max_connections=200", "shared_buffers=64MB",
+		"fsync=off", "full_page_writes=off", "autovacuum=off", "log_lock_waits=on", "deadlock_timeout=200ms",
+	}, s.settings...) {
+		args = append(args, "-c", setting)
+	}
+	s.cmd = s.command(context.WithoutCancel(ctx), "postgres", args...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -204,7 +211,7 @@ func rest(ctx context.Context) error {
 	}
 }
 
-// Log returns what the server has logged, every statement included.
+// Log returns what the server has logged.
 func (s *Server) Log() string {
 	text, err := os.ReadFile(filepath.Join(s.dir, "log"))
 	if err != nil {
