@@ -79,7 +79,7 @@ func (k *listKeeper) run(ctx context.Context) {
 	ticker := time.NewTicker(listLook)
 	defer ticker.Stop()
 	for {
-		lists, err := k.e.store.ObjectLists(ctx, k.task.ID)
+		lists, err := k.mine(ctx)
 		for _, l := range lists {
 			if err == nil {
 				err = k.storeOrStop(ctx, l)
@@ -94,6 +94,14 @@ func (k *listKeeper) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// mine returns the lists that this process looks after: none while another one leads the task.
+func (k *listKeeper) mine(ctx context.Context) ([]oms.ObjectList, error) {
+	if leads, err := k.e.takeLead(ctx, k.task); err != nil || !leads {
+		return nil, err
+	}
+	return k.e.store.ObjectLists(ctx, k.task.ID)
 }
 
 // storeOrStop stores the full segments of a list. When that fails and they become too many, the list is given up: lists
