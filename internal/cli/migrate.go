@@ -81,9 +81,9 @@ func againCommand(cmd *cobra.Command, args []string) string {
 	for _, arg := range args {
 		words = append(words, shellQuote(arg))
 	}
-	for _, name := range []string{"data-dir", "overwrite", "metadata", "bandwidth", "concurrency", "memory"} {
+	for _, name := range append([]string{"data-dir", "overwrite", "metadata", "bandwidth", "concurrency", "memory"}, extendedFlags()...) {
 		if f := cmd.Flags().Lookup(name); f.Changed {
-			words = append(words, "--"+name+"="+shellWord(f.Value.String()))
+			words = append(words, flagWords(f)...)
 		}
 	}
 	return strings.Join(words, " ")
@@ -157,6 +157,12 @@ func newMigration(env *Env, srcText, dstText string, rules taskRules) (*migratio
 		},
 		Bandwidth: windows, MigrateMetadata: rules.metadata, RecordFailures: true,
 		Overwrite: mode, Consistency: oms.CheckSizeModified, Priority: oms.PriorityMedium,
+	}
+	if err := rules.extended.apply(&m.spec, env.Now()); err != nil {
+		return nil, err
+	}
+	if m.spec.Mode != oms.ModeMigrate { // a state of its own: what it did is no progress of a migration
+		m.id += "-" + string(m.spec.Mode)
 	}
 	return m, nil
 }
@@ -308,10 +314,16 @@ func (r *migrateRun) earlier(ctx context.Context) (*oms.Task, error) {
 			return nil, err
 		}
 		t.Status = oms.StatusPausing
-	case t.Status == oms.StatusSucceeded, r.opts.restart && t.Status != oms.StatusPausing:
+	case t.Status == oms.StatusSucceeded, r.opts.restart && t.Status != oms.StatusPausing, r.pointless(t):
 		return nil, r.engine.Delete(ctx, localProject, t.ID)
 	}
 	return &t, nil
+}
+
+// pointless reports whether nothing is lost when a failed task gives way to a new one: it wrote nothing.
+func (r *migrateRun) pointless(t oms.Task) bool {
+	unnamed := t.Error != nil && t.Error.Code == oms.CodeNames
+	return t.Status == oms.StatusFailed && !r.opts.failedOnly && (t.Spec.ReadOnly() || unnamed)
 }
 
 // migrate runs the task to its rest and returns its last state.
@@ -347,8 +359,8 @@ func (r *migrateRun) begin(ctx context.Context, earlier *oms.Task) (oms.Task, er
 			return r.create(ctx)
 		}
 	}
-	if t.Spec.Overwrite != r.spec.Overwrite || t.Spec.MigrateMetadata != r.spec.MigrateMetadata {
-		return oms.Task{}, usageErrorf("an unfinished migration of these places has other rules (--overwrite, --metadata): " +
+	if t.Spec.Overwrite != r.spec.Overwrite || t.Spec.MigrateMetadata != r.spec.MigrateMetadata || !sameRules(t.Spec, r.spec) {
+		return oms.Task{}, usageErrorf("an unfinished migration of these places has other rules (--overwrite, --metadata, filters, --rename): " +
 			"finish it with those, or give --restart to begin anew")
 	}
 	if err := r.engine.SetBandwidth(ctx, localProject, t.ID, r.spec.Bandwidth); err != nil {
@@ -413,7 +425,16 @@ func (r *migrateRun) pause(ctx context.Context, t oms.Task) (oms.Task, error) {
 func (r *migrateRun) conclude(ctx context.Context, t oms.Task) error {
 	s := summary{
 		Type: "summary", TaskID: t.ID, Status: t.Status.String(), progress: r.progress(t),
-		FailedList: t.FailedList.Key, Next: r.opts.again + " --failed-only",
+		FailedList: t.FailedList.Key, Next: r.opts.again + " --failed-only", findings: findingsOf(t),
+	}
+	if t.Status == oms.StatusFailed && len(t.Spec.Rename) > 0 {
+		conflicts, err := r.engine.NameConflicts(ctx, localProject, t.ID)
+		if err == nil {
+			err = showConflicts(r.env, r.opts.watch.json, conflicts)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if t.Error != nil {
 		s.ErrorCode, s.ErrorMessage = t.Error.Code, t.Error.Message

@@ -18,6 +18,7 @@ type summary struct {
 	FailedList   string // object at the destination that names the failed objects; "" when there is none
 	Next         string // command that retries the failed objects
 	progress
+	findings findings
 }
 
 // summaryJSON is the last line of --json. Sizes are bytes, spans milliseconds.
@@ -35,6 +36,7 @@ type summaryJSON struct {
 	ErrorCode    string `json:"error_code,omitempty"`
 	ErrorMessage string `json:"error_message,omitempty"`
 	FailedList   string `json:"failed_list,omitempty"`
+	findingsJSON
 }
 
 // shownFailures is how many failed objects a summary names.
@@ -63,13 +65,21 @@ func (s *summary) write(env *Env, asJSON bool) error { //nolint:revive // --json
 			Type: s.Type, TaskID: s.TaskID, Status: s.Status, Found: s.Found, FoundBytes: s.FoundBytes,
 			Migrated: s.Migrated, Skipped: s.Skipped, Failed: s.Failed, MovedBytes: s.MovedBytes,
 			ElapsedMS: s.Elapsed.Milliseconds(), ErrorCode: s.ErrorCode, ErrorMessage: s.ErrorMessage, FailedList: s.FailedList,
+			findingsJSON: s.findings.json(),
 		})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "task %d: %s\n", s.TaskID, s.Status)
-	fmt.Fprintf(&b, "  %s objects, %s: %s migrated, %s skipped, %s failed\n", formatCount(s.Found), formatBytes(s.FoundBytes),
-		formatCount(s.Migrated), formatCount(s.Skipped), formatCount(s.Failed))
-	fmt.Fprintf(&b, "  %s sent in %s%s\n", formatBytes(s.MovedBytes), formatDuration(s.Elapsed), s.average())
+	if text := s.findings.outcomes(); text != "" {
+		fmt.Fprintf(&b, "  %s objects, %s, in %s\n  %s\n", formatCount(s.Found), formatBytes(s.FoundBytes), formatDuration(s.Elapsed), text)
+	} else {
+		fmt.Fprintf(&b, "  %s objects, %s: %s migrated, %s skipped, %s failed\n", formatCount(s.Found), formatBytes(s.FoundBytes),
+			formatCount(s.Migrated), formatCount(s.Skipped), formatCount(s.Failed))
+		fmt.Fprintf(&b, "  %s sent in %s%s\n", formatBytes(s.MovedBytes), formatDuration(s.Elapsed), s.average())
+	}
+	if s.findings.Filtered > 0 {
+		fmt.Fprintf(&b, "  %s more, %s, left out by filters\n", formatCount(s.findings.Filtered), formatBytes(s.findings.FilteredBytes))
+	}
 	if s.ErrorCode != "" {
 		fmt.Fprintf(&b, "  reason: %s (%s)\n", oms.Clean(s.ErrorMessage), oms.Clean(s.ErrorCode))
 	}
@@ -77,7 +87,9 @@ func (s *summary) write(env *Env, asJSON bool) error { //nolint:revive // --json
 		if s.FailedList != "" {
 			fmt.Fprintf(&b, "  failed objects are listed at the destination in %s\n", formatKey(s.FailedList))
 		}
-		fmt.Fprintf(&b, "  to retry them: %s\n", s.Next)
+		if s.findings.mode == oms.ModeMigrate {
+			fmt.Fprintf(&b, "  to retry them: %s\n", s.Next)
+		}
 	}
 	_, err := fmt.Fprint(env.Stdout, b.String())
 	return err

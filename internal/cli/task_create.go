@@ -15,6 +15,7 @@ type taskRules struct {
 	overwrite string
 	metadata  bool
 	bandwidth string
+	extended  extendedRules
 }
 
 // register adds the flags. metadata is the default of --metadata.
@@ -23,6 +24,7 @@ func (r *taskRules) register(cmd *cobra.Command, metadata bool) {
 		"which existing objects are replaced: `MODE` is never, different (size or time), crc64 or always")
 	cmd.Flags().BoolVar(&r.metadata, "metadata", metadata, "copy user metadata and all content headers, not only the content type")
 	cmd.Flags().StringVar(&r.bandwidth, "bandwidth", "", "move at most `RATE` per second, for instance 20MiB; 1MiB to 200MiB")
+	r.extended.register(cmd)
 }
 
 // overwriteMode returns the contract's name of --overwrite.
@@ -69,7 +71,7 @@ func newTaskCreateCommand(env *Env, connect connector) *cobra.Command {
 
 SRC and DST are locations such as s3://bucket/prefix?region=eu-west-1; the service looks the region up in its own
 table. Objects whose key starts with SRC's prefix are migrated; they keep their whole key, and DST's prefix is put
-before it.
+before it. Filters leave objects out, and --rename changes keys, before anything is written.
 
 ` + keysHelp,
 		Example: `  oms task create 's3://photos/2024/?region=eu-west-1' 'obs://backup/aws/?region=cn-north-4' --wait`,
@@ -102,7 +104,7 @@ func runTaskCreate(ctx context.Context, env *Env, connect connector, src, dst st
 	if err != nil {
 		return err
 	}
-	created, err := c.CreateTask(ctx, req)
+	created, err := createTask(ctx, c, req, opts.rules.extended, env.Now())
 	if err != nil {
 		return err
 	}

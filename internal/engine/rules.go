@@ -12,9 +12,6 @@ import (
 	"github.com/openoms/openoms/internal/transfer"
 )
 
-// CodeNames is the code of a task whose rename rules give objects names that cannot be used. It is an extension.
-const CodeNames = "TRF.9001"
-
 // prepareRules checks the filters and rename rules of a new task and derives what spares listing.
 func prepareRules(spec *oms.TaskSpec) error {
 	switch spec.Mode {
@@ -114,7 +111,7 @@ func (u *unnameable) reason() oms.ErrorReason {
 	case n > 1:
 		msg += " There are " + strconv.Itoa(n-1) + " more such conflicts."
 	}
-	return oms.ErrorReason{Code: CodeNames, Message: msg}
+	return oms.ErrorReason{Code: oms.CodeNames, Message: msg}
 }
 
 func quoted(key string) string { return strconv.Quote(oms.Clean(key)) }

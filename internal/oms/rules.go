@@ -74,6 +74,9 @@ const (
 	NameEmpty   NameReason = "empty"
 )
 
+// CodeNames is the code of a task whose rename rules give objects names that cannot be used. OMS v2 has none for it.
+const CodeNames = "TRF.9001"
+
 // MaxNameConflicts is how many conflicts are kept of a task.
 const MaxNameConflicts = 100
 
