@@ -15,7 +15,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # The version of the binary comes from its build info: the module version or the commit.
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w'
 
-.PHONY: build demo test race lint lint-bench fuzz bench bench-growth bench-report bench-build bench-go cross docs clean help $(CROSS)
+.PHONY: build demo test test-large race lint lint-bench fuzz bench bench-growth bench-report bench-build bench-go cross docs clean help $(CROSS)
 .DEFAULT_GOAL := build
 
 build: ## bin/oms for this machine
@@ -29,6 +29,10 @@ test: ## every test this machine can run; says what it left out and why
 
 race: ## tests of PKG only, under the race detector
 	CGO_ENABLED=1 go test -race -shuffle=on $(PKG)
+
+test-large: ## a group of 5 million objects, a list of 10 million lines, 200,000 names to synchronize; may take an hour
+	OMS_TEST_GROUP_OBJECTS=5000000 OMS_TEST_LIST_LINES=10000000 OMS_TEST_SYNC_NAMES=200000 \
+		go test -count=1 -timeout=3h -v -run='TestLargeGroup|TestLongList|TestSyncRate' ./internal/e2e
 
 lint: ## golangci-lint over PKG
 	"$$(scripts/tool $(GOLANGCI_LINT))" run $(PKG)
