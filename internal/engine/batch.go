@@ -46,14 +46,14 @@ func (b *batch) empty() bool {
 // checkpoint adds cp, which starts at prev. Checkpoints of one range are merged, except behind a cut: the cut must
 // be stored with the position that it was made at, and before any checkpoint of the new range.
 func (b *batch) checkpoint(j *journal, prev string, cp oms.Checkpoint) {
-	rows := len(cp.Failures) + len(cp.Resolved)
+	rows := len(cp.Failures) + len(cp.Resolved) + cp.Restores.Rows()
 	b.rows += rows
 	b.text += cp.Outcomes.Size()
 	b.objects += int(cp.Delta.Listed) + rows
 	b.tasks[cp.TaskID] = j
 	id := rangeID{cp.TaskID, cp.Seq}
 	last := b.newest[id]
-	if last != nil && last.cp.Cut == nil && last.cp.Token == cp.Token && len(last.cp.Failures)+len(last.cp.Resolved)+rows <= mergeRows {
+	if last != nil && last.cp.Cut == nil && last.cp.Token == cp.Token && len(last.cp.Failures)+len(last.cp.Resolved)+last.cp.Restores.Rows()+rows <= mergeRows {
 		last.merge(cp)
 		return
 	}
@@ -72,6 +72,7 @@ func (e *entry) merge(cp oms.Checkpoint) {
 	e.cp.Resolved = append(e.cp.Resolved, cp.Resolved...)
 	e.cp.Outcomes.Add(&cp.Outcomes)
 	e.cp.Cut = cp.Cut
+	e.cp.Restores = e.cp.Restores.Add(cp.Restores)
 }
 
 // open adds an upload. It undoes a removal of the same upload that is still queued: the store removes last.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/storage"
+	"github.com/openoms/openoms/internal/storageclass"
 	"github.com/openoms/openoms/internal/transfer"
 )
 
@@ -23,6 +24,8 @@ type Options struct {
 	Transfer  transfer.Options    // for every job; its Logger is set by the engine when nil
 	Quota     oms.Quota           // of each project
 	Groups    oms.GroupLimits     // of each project
+	Restores  oms.RestoreBudget   // of each project
+	Classes   *storageclass.Table // nil means the built-in one
 	Zone      *time.Location      // of bandwidth windows and of times in lists; nil means UTC
 	Logger    *slog.Logger        // nil discards
 	Clock     func() time.Time    // nil means time.Now
@@ -98,6 +101,16 @@ func New(opts Options) (*Engine, error) {
 	}
 	if opts.Transfer.Patience <= 0 {
 		opts.Transfer.Patience = storePatience
+	}
+	if opts.Classes == nil {
+		classes, err := storageclass.New(storageclass.Overrides{})
+		if err != nil {
+			return nil, err
+		}
+		opts.Classes = classes
+	}
+	if opts.Transfer.Restoring.Clock == nil {
+		opts.Transfer.Restoring.Clock = opts.Clock
 	}
 	if opts.Transfer.Logger == nil {
 		opts.Transfer.Logger = opts.Logger

@@ -2,18 +2,20 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/transfer"
 )
 
-var _ transfer.Journal = (*journal)(nil)
+var _ transfer.RestoreJournal = (*journal)(nil)
 
 // journal is what one run writes its progress to. It queues into the committer, which all runs share.
 type journal struct {
 	engine       *Engine
 	commits      *committer
 	task         int64
+	project      string
 	generation   int64
 	codes        []string                // of the failures that the run retries; none means all
 	fail         context.CancelCauseFunc // ends the run
@@ -32,7 +34,7 @@ type journal struct {
 
 func newJournal(e *Engine, t oms.Task, fail context.CancelCauseFunc) *journal {
 	return &journal{
-		engine: e, commits: e.commits, task: t.ID, generation: t.Generation, codes: t.Spec.RetryCodes, fail: fail,
+		engine: e, commits: e.commits, task: t.ID, project: t.ProjectID, generation: t.Generation, codes: t.Spec.RetryCodes, fail: fail,
 		lost: make(map[int64]bool), pos: make(map[int64]string),
 	}
 }
@@ -113,6 +115,27 @@ func (j *journal) failures(ctx context.Context, f oms.FailureFilter) ([]oms.Fail
 		return err
 	})
 	return fs, err
+}
+
+// RestoreWork implements transfer.RestoreJournal.
+func (j *journal) RestoreWork(ctx context.Context, q oms.RestoreQuery) (w oms.RestoreWork, err error) {
+	if err := j.commits.flush(ctx); err != nil {
+		return w, err
+	}
+	err = j.engine.persist(ctx, "read restores", func(ctx context.Context) (err error) {
+		w, err = j.engine.store.RestoreWork(ctx, j.engine.opts.Owner, j.task, q)
+		return err
+	})
+	return w, err
+}
+
+// SpendRestore implements transfer.RestoreJournal.
+func (j *journal) SpendRestore(ctx context.Context, size int64, now time.Time) (room bool, err error) {
+	err = j.engine.persist(ctx, "book restore", func(ctx context.Context) (err error) {
+		room, err = j.engine.store.SpendRestore(ctx, j.project, size, j.engine.opts.Restores, now)
+		return err
+	})
+	return room, err
 }
 
 // finish takes nothing more in; what is queued is still stored.

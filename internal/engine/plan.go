@@ -20,6 +20,9 @@ func planRanges(t oms.Task, existing []oms.Range, lists []oms.ListSource) []oms.
 			added = append(added, oms.Range{Kind: oms.RangeFailures, Start: g.after, Cur: g.after, End: g.end})
 		}
 	}
+	if t.Spec.Restore && !t.Spec.ReadOnly() && len(existing)+len(added) > 0 && !slices.ContainsFunc(existing, func(r oms.Range) bool { return r.Kind == oms.RangeRestores && !r.Done }) {
+		added = append(added, oms.Range{Kind: oms.RangeRestores})
+	}
 	seq := int64(0)
 	for _, r := range existing {
 		seq = max(seq, r.Seq)
@@ -92,13 +95,20 @@ func checkBooks(spec oms.TaskSpec, rs []oms.Range) error {
 		}
 	}
 	tiles := make(map[space][]oms.Range)
+	var sum oms.Counters
+	for _, r := range rs {
+		sum = sum.Add(r.Counters)
+	}
+	if !sum.Balanced() {
+		return oms.Errorf(oms.Corrupt, "", "%d objects and %d bytes were listed, but their outcomes differ", sum.Listed, sum.ListedBytes)
+	}
 	for _, r := range rs {
 		switch {
 		case !r.Done:
 			return oms.Errorf(oms.Corrupt, "", "range %d is not done", r.Seq)
-		case !r.Counters.Balanced():
+		case !r.Counters.Balanced() && !spec.Restore: // what is put aside has its outcome in another range
 			return oms.Errorf(oms.Corrupt, "", "range %d listed %d objects and %d bytes, but its outcomes differ", r.Seq, r.Counters.Listed, r.Counters.ListedBytes)
-		case r.Kind != oms.RangeFailures && r.Kind != oms.RangeLate: // those two go over keys that others have passed
+		case r.Kind != oms.RangeFailures && r.Kind != oms.RangeLate && r.Kind != oms.RangeRestores: // those go over keys that others have passed
 			s := space{r.Kind, r.Prefix}
 			tiles[s] = append(tiles[s], r)
 		}

@@ -387,7 +387,7 @@ func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, 
 	}
 	job := e.newJob(transfer.Plan{
 		Numbers: numbers,
-		TaskID:  t.ID, Generation: t.Generation, Owner: e.opts.Owner, Spec: now.Spec,
+		TaskID:  t.ID, Generation: t.Generation, Owner: e.opts.Owner, Spec: now.Spec, Classes: e.opts.Classes,
 		Src: b.src, Dst: b.dst, Lists: b.lists, Abilities: abilities, Epoch: t.Epoch, Known: e.keyBounds(ctx, t),
 		Zone: e.opts.Zone, Own: ownFoldersIn(t.Spec),
 	}, r.journal)
@@ -403,7 +403,7 @@ func (e *Engine) moveRanges(ctx context.Context, r *run, t oms.Task, b buckets, 
 	if err == nil {
 		e.keepKeyBounds(ctx, t, job)
 	}
-	held := r.journal.wasHeld()
+	held := r.journal.wasHeld() || errors.Is(err, transfer.ErrWaiting)
 	if err != nil && !held && !leaseLost(err) {
 		return err
 	}

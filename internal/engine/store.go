@@ -59,6 +59,11 @@ type Store interface {
 	// NameConflicts returns the source keys that the task could not name.
 	NameConflicts(ctx context.Context, id int64) ([]oms.NameConflict, error)
 
+	// RestoreWork returns what is to be done for the archived objects of the task, as owner sees it.
+	RestoreWork(ctx context.Context, owner string, id int64, q oms.RestoreQuery) (oms.RestoreWork, error)
+	// SpendRestore books a restore of size bytes on the project's budget of the day; false when there is no room.
+	SpendRestore(ctx context.Context, project string, size int64, budget oms.RestoreBudget, now time.Time) (bool, error)
+
 	// KeyBounds returns keys that divided the space evenly when it was last listed, none when that is not known.
 	KeyBounds(ctx context.Context, s oms.KeySpace) ([]string, error)
 	// KeepKeyBounds remembers such keys for the next listing of the space. How much is kept is bounded.

@@ -18,6 +18,7 @@ import (
 	"github.com/openoms/openoms/internal/oms"
 	"github.com/openoms/openoms/internal/rules"
 	"github.com/openoms/openoms/internal/storage"
+	"github.com/openoms/openoms/internal/storageclass"
 )
 
 // Plan is what a job does: both buckets and the rules of the task.
@@ -28,8 +29,9 @@ type Plan struct {
 	Spec       oms.TaskSpec
 	Src        storage.Reader
 	Dst        storage.Writer
-	Lists      storage.Reader // the bucket with the task's list files; nil without
-	Abilities  Abilities      // of Dst, from Probe
+	Lists      storage.Reader      // the bucket with the task's list files; nil without
+	Abilities  Abilities           // of Dst, from Probe
+	Classes    *storageclass.Table // of both; nil knows none
 	// Epoch is the destination's clock when work on the task's space began: on a resumed range an equal object that is
 	// not older is the task's own work. Zero: unknown.
 	Epoch time.Time
@@ -95,7 +97,9 @@ type Options struct {
 	Patience time.Duration // how long a store may be away before the job stops; 0 means 30 minutes
 	Stall    time.Duration // a request that moves less than 1 KiB/s for so long is cut off; 0 means 60 s
 	Spool    Spool         // where the listing of a source without order is sorted
-	Logger   *slog.Logger  // required
+	// Restoring is for tasks that restore archived objects.
+	Restoring Restoring
+	Logger    *slog.Logger // required
 }
 
 // Stats are a snapshot of a running job.
@@ -158,6 +162,7 @@ type Job struct {
 	uploads map[string]oms.Upload
 	checked [2]verdict
 
+	restorer *restorer   // of the range over restores; nil without
 	listed   atomic.Bool // every range has been listed to its end
 	srcETags etags
 	relays   relays
@@ -262,6 +267,9 @@ func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload)
 	if err := j.adoptUploads(ctx, uploads); err != nil {
 		return err
 	}
+	if err := j.restorer.resume(ctx); err != nil {
+		return err
+	}
 	j.openFlows()
 	defer j.closeFlows()
 	var watchers, workers errgroup.Group
@@ -279,12 +287,14 @@ func (j *Job) Run(ctx context.Context, ranges []oms.Range, uploads []oms.Upload)
 		j.work(ctx, &workers)
 		return nil
 	})
+	endRestores := j.restorer.start(ctx)
 	err := j.list(ctx)
 	defer j.sorted.close()
-	if _, ok := errors.AsType[*Disorder](err); err != nil && !ok { // then what is in flight is finished
+	j.listed.Store(err == nil)
+	err = endRestores(err)
+	if _, ok := errors.AsType[*Disorder](err); err != nil && !ok && !errors.Is(err, ErrWaiting) { // then what is in flight is finished
 		cancel(err)
 	}
-	j.listed.Store(err == nil)
 	j.open.Wait()
 	j.open.Add(-j.queue.close())
 	stopWatching()

@@ -37,6 +37,7 @@ type item struct {
 	own    bool         // the destination seems to hold this task's own copy: prove it instead of sending it again
 	prior  *oms.Failure // the failure that is retried; nil on first attempts
 	lost   *loss        // what of its properties does not arrive; nil: nothing
+	waited *oms.Restore // it was put aside until it is restored; nil on objects that were not
 	tries  tries
 	beside bool // runs beside the workers, so that it may wait for parts
 	absent bool // the destination was asked and has no such object
@@ -87,6 +88,9 @@ func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
 			return o, false
 		}
 		it.stat, it.look, it.crc64 = false, false, false
+	}
+	if it.shelved() {
+		return failed(oms.FailArchived, errShelved), false
 	}
 	if it.own {
 		var proved bool
@@ -430,14 +434,24 @@ func (it *item) settle(ctx context.Context, o outcome) {
 	}
 	b := it.batch
 	b.mu.Lock()
-	b.book(it, o, time.Now())
+	if !b.bookWait(it, o) {
+		b.book(it, o, time.Now())
+	}
 	b.pending--
 	done := b.pending == 0
 	b.mu.Unlock()
 	if it.line != nil {
 		it.job.lines.leave(it.obj.Key)
 	}
-	if done {
+	switch {
+	case it.waited != nil:
+		it.job.noteErr(b.span.window.report1(ctx, it.job.journal, b))
+		if len(b.restores.Ended) > 0 {
+			it.job.restorer.ended(it.waited.Key)
+		} else {
+			it.job.restorer.release(it.waited.Key)
+		}
+	case done:
 		it.job.noteErr(b.span.window.acknowledge(ctx, it.job.journal))
 	}
 }
@@ -446,9 +460,13 @@ func (it *item) settle(ctx context.Context, o outcome) {
 func (b *batch) book(it *item, o outcome, now time.Time) {
 	size := max(it.obj.Size, 0) // a size that is not known counts when the object has arrived
 	var d oms.Counters
-	if p := it.prior; p != nil { // it is counted as listed and failed already
+	switch p, w := it.prior, it.waited; {
+	case p != nil: // it is counted as listed and failed already
 		d.ListedBytes, d.Failed, d.FailedBytes = size-p.Size, -1, -p.Size
-	} else {
+	case w != nil: // it is counted as listed already
+		d.ListedBytes = size - w.Size
+		b.restores.Ended = append(b.restores.Ended, *w)
+	default:
 		d.Listed, d.ListedBytes = 1, size
 	}
 	d.Findings = o.found
@@ -461,7 +479,7 @@ func (b *batch) book(it *item, o outcome, now time.Time) {
 			TaskID: it.job.plan.TaskID, Key: it.failureKey(), Size: size, Kind: oms.KindOf(o.err), Code: o.code,
 			Message: oms.Clean(o.err.Error()), At: now.UnixMilli(),
 		})
-	case o.action == LeaveOut && it.prior == nil:
+	case o.action == LeaveOut && it.prior == nil && it.waited == nil:
 		d.Listed, d.ListedBytes, d.Filtered, d.FilteredBytes = 0, 0, 1, size
 	case o.action == Skip, o.action == LeaveOut, it.job.plan.Spec.ReadOnly():
 		d.Skipped, d.SkippedBytes = 1, size
@@ -481,6 +499,8 @@ func (it *item) failureKey() string {
 	switch {
 	case it.prior != nil:
 		return it.prior.Key
+	case it.waited != nil:
+		return it.waited.Key
 	case it.line != nil:
 		return it.line.FailureKey(it.obj.Key)
 	}

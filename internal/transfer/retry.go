@@ -62,8 +62,8 @@ func (j *Job) retry(ctx context.Context, to target, f func(context.Context, *wat
 // tries is what became of the requests of one piece of work so far.
 type tries struct {
 	key    string // of the source object that the requests are for; "" where it is of no account
-	failed int  // those while the store is away do not count
-	killed bool // one was cut off because it took too long beside others: no other is
+	failed int    // those while the store is away do not count
+	killed bool   // one was cut off because it took too long beside others: no other is
 }
 
 // retryUntilAway is retry for callers that hold a buffer: it returns errAway when the store is away. The caller keeps

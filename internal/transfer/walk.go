@@ -28,6 +28,10 @@ func (j *Job) adopt(ranges []oms.Range) {
 		switch {
 		case r.Kind == oms.RangeLate:
 			j.late = append(j.late, r)
+		case r.Kind == oms.RangeRestores:
+			if !r.Done || j.restorer == nil {
+				j.restorer = newRestorer(j, r)
+			}
 		case !r.Done:
 			j.waiting = append(j.waiting, newSpan(r))
 		}
@@ -414,6 +418,11 @@ func (j *Job) place(ctx context.Context, b *batch, src *storage.ListedObject, ds
 // dispatch puts a batch into its span's window and its objects into the queue.
 func (j *Job) dispatch(ctx context.Context, b *batch) error {
 	b.pending = len(b.items)
+	if b.pending > 0 {
+		if err := j.restorer.hold(ctx); err != nil {
+			return err
+		}
+	}
 	if err := b.span.window.add(ctx, b); err != nil {
 		return err
 	}

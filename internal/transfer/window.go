@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,6 +31,7 @@ type batch struct {
 	failures []oms.Failure
 	resolved []string
 	outcomes oms.Outcomes
+	restores oms.RestoreChanges
 }
 
 // add appends an object to copy, one of at most left that the batch can still get.
@@ -102,6 +105,7 @@ func (w *window) acknowledge(ctx context.Context, j Journal) error {
 		cp.Failures = append(cp.Failures, b.failures...)
 		cp.Resolved = append(cp.Resolved, b.resolved...)
 		cp.Outcomes.Add(&b.outcomes)
+		cp.Restores = cp.Restores.Add(b.restores)
 		w.objects -= b.objects
 		b.mu.Unlock()
 		w.batches[n] = nil
@@ -131,6 +135,18 @@ func (w *window) tell(ctx context.Context, j Journal, o oms.Outcomes) error {
 	}
 	cp := w.stored
 	cp.Outcomes = o
+	return w.report(ctx, j, cp)
+}
+
+// report1 reports one batch of a range whose batches end in any order: its position is how many were reported.
+func (w *window) report1(ctx context.Context, j Journal, b *batch) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	cp := w.stored
+	position, _ := strconv.ParseUint(cp.Cur, 16, 64) // "" is before the first
+	cp.Cur = fmt.Sprintf("%016x", position+1)
+	cp.Delta, cp.Failures, cp.Resolved, cp.Outcomes, cp.Restores = b.delta, b.failures, b.resolved, b.outcomes, b.restores
+	w.stored.Cur = cp.Cur
 	return w.report(ctx, j, cp)
 }
 
