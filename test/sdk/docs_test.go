@@ -140,7 +140,13 @@ func (d *docs) until(path string, status float64) {
 // shell runs a block line by line as a user would, with the variables of the text. Each answer must be 200.
 func (d *docs) shell(text string) {
 	d.t.Helper()
-	cmd := exec.Command("sh", "-eu", "-c", `curl() { command curl --silent --show-error --fail-with-body "$@"; echo; }
+	cmd := exec.Command("sh", "-eu", "-c", `curl() {
+	case " $* " in
+	*" -N "*) command curl --silent --show-error --fail-with-body --max-time 2 "$@" || [ $? -eq 28 ] ;; # a stream may have no end
+	*) command curl --silent --show-error --fail-with-body "$@" ;;
+	esac
+	echo
+}
 `+text+`
 echo "TOKEN=$TOKEN"`)
 	cmd.Env = append(os.Environ(), "OMS="+d.url, "PROJECT="+project, "TOKEN="+d.token, "PASSWORD="+password, "ID="+d.id)
