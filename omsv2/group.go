@@ -45,6 +45,9 @@ type CreateTaskGroupRequest struct {
 	EnableRestore bool `json:"enable_restore,omitempty"`
 	// Keep lists of failed objects in the destination bucket; nil means true.
 	EnableFailedObjectRecording *bool `json:"enable_failed_object_recording,omitempty"`
+	// Keep lists of migrated and of skipped objects in the destination bucket; nil means what the service is set to. An
+	// extension of this service.
+	EnableObjectLists *bool `json:"enable_object_lists,omitempty"`
 	// Which existing objects are overwritten; default SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE.
 	ObjectOverwriteMode string `json:"object_overwrite_mode,omitempty"`
 	// Storage class at the destination; default STANDARD.

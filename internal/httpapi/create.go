@@ -49,6 +49,7 @@ func (s *service) decodeSpec(f fields) (oms.TaskSpec, oms.TaskCredentials, error
 		spec.CDN, keys.Src.CDNKey = sourceCDN(f.object("source_cdn"))
 	}
 	options(f, &spec)
+	spec.RecordObjects = f.truth("enable_object_lists") || !f.has("enable_object_lists") && !s.noObjectLists
 	namesFit(f, spec)
 	s.resolve(f, &spec)
 	locate(f, &spec, keys)

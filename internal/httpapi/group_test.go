@@ -107,7 +107,7 @@ func TestCreateGroupStores(t *testing.T) {
 		SMN: &oms.SMNConfig{
 			TopicURN: "urn:smn:lab-b:0123456789abcdef:oms", TriggerConditions: []string{"FAILURE"}, Language: "en-us", TemplateName: "mine",
 		},
-		MigrateMetadata: true, RequesterPays: true, Overwrite: oms.FullOverwrite, StoragePolicy: oms.StorageIA, StorageClassSent: true,
+		RecordObjects: true, MigrateMetadata: true, RequesterPays: true, Overwrite: oms.FullOverwrite, StoragePolicy: oms.StorageIA, StorageClassSent: true,
 		Consistency: oms.CheckCRC64, Priority: oms.PriorityMedium,
 	}
 	got := h.groups.groups[newGroupID]

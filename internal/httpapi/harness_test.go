@@ -338,7 +338,7 @@ type harness struct {
 func newHarness(tasks *fakeTasks, configure ...func(*Options)) *harness {
 	h := &harness{tasks: tasks, groups: newFakeGroups(group("7", oms.GroupMonitoring)), audit: &fakeAudit{}, logs: &bytes.Buffer{}}
 	opts := Options{
-		Tasks: tasks, Syncs: newFakeSyncs(), Groups: h.groups, Regions: fakeRegions{}, Buckets: &fakeBuckets{}, Auth: fakeAuth{}, Audit: h.audit,
+		Tasks: tasks, Syncs: newFakeSyncs(), Groups: h.groups, Regions: fakeRegions{}, Buckets: &fakeBuckets{}, Auth: fakeAuth{}, Audit: h.audit, Objects: &fakeObjects{tasks: tasks},
 		Logger: slog.New(slog.NewJSONHandler(&lockedWriter{w: h.logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Clock:  func() time.Time { return testNow },
 		Rate:   RateLimit{PerSecond: -1},

@@ -25,7 +25,8 @@ var bodies = map[string]string{
 	"ShowBucketList":   accountBody, "ShowBucketObjects": browseBody, "ShowBucketRegion": locateBody, "CheckPrefix": prefixBody,
 	"ShowCdnInfo": cdnBody, "CheckUrlSourceListFileFormat": listBody,
 	"CreateSyncTask": createSync, "StartSyncTask": startSync, "CreateSyncEvents": `{"object_keys":["a"]}`,
-	"CreateTaskGroup": createGroup, "StartTaskGroup": start, "RetryTaskGroup": start, "UpdateTaskGroup": `{"bandwidth_policy":[]}`,
+	"QueryTaskObjects": `{"outcome":"failed","dst_ak":"a","dst_sk":"b"}`,
+	"CreateTaskGroup":  createGroup, "StartTaskGroup": start, "RetryTaskGroup": start, "UpdateTaskGroup": `{"bandwidth_policy":[]}`,
 }
 
 // pathOf fills the wildcards of a route's path.

@@ -88,6 +88,9 @@ type Options struct {
 	Console http.Handler                    // /console/…; nil means none
 	Rate    RateLimit
 	Version string // of the program, shown in /openapi.json; may be empty
+	Objects Objects
+	// NoObjectLists creates tasks without lists of migrated and skipped objects, unless they ask for them.
+	NoObjectLists bool
 	// Stopping is closed when the service begins to stop, so that streams end; nil means never.
 	Stopping <-chan struct{}
 }
@@ -102,6 +105,7 @@ func New(opts Options) http.Handler {
 		opts.Clock = time.Now
 	}
 	s := &service{
+		objects: opts.Objects, noObjectLists: opts.NoObjectLists,
 		lanes: opts.Lanes, tasks: opts.Tasks, syncs: opts.Syncs, groups: opts.Groups, regions: opts.Regions, buckets: opts.Buckets, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
 		log: opts.Logger, clock: opts.Clock, limiter: newLimiter(opts.Rate, opts.Clock),
 		eventLimiter: newEventLimiter(opts.Rate, opts.Clock),
@@ -112,6 +116,9 @@ func New(opts Options) http.Handler {
 
 // service holds what operations use. It is safe for concurrent use.
 type service struct {
+	objects       Objects
+	noObjectLists bool
+
 	lanes   Lanes
 	tasks   Tasks
 	syncs   Syncs

@@ -108,6 +108,7 @@ func TestOpenAPI(t *testing.T) {
 	maps.Copy(docs, syncDocs())
 	maps.Copy(docs, groupDocs())
 	maps.Copy(docs, bucketDocs())
+	maps.Copy(docs, objectDocs())
 	for _, rt := range routes() {
 		doc, ok := docs[rt.name]
 		if !ok {

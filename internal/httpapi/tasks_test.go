@@ -160,9 +160,9 @@ func TestCreateTask(t *testing.T) {
 			Endpoint: oms.Endpoint{URL: "http://127.0.0.1:9001", Region: "lab-b", PathStyle: true, Trusted: true},
 		},
 		Description: "nightly", MigrateSince: time.Unix(1589267678, 0).UTC(),
-		Bandwidth:       []oms.BandwidthWindow{{Start: 480, End: 1139, Limit: 10485760}},
-		SMN:             &oms.SMNConfig{TopicURN: "urn:smn:lab-b:0123456789abcdef:oms", TriggerConditions: []string{"FAILURE"}, Language: "en-us", TemplateName: "mine"},
-		MigrateMetadata: true, RequesterPays: true, Overwrite: oms.FullOverwrite, StoragePolicy: oms.StorageIA, StorageClassSent: true,
+		Bandwidth:     []oms.BandwidthWindow{{Start: 480, End: 1139, Limit: 10485760}},
+		SMN:           &oms.SMNConfig{TopicURN: "urn:smn:lab-b:0123456789abcdef:oms", TriggerConditions: []string{"FAILURE"}, Language: "en-us", TemplateName: "mine"},
+		RecordObjects: true, MigrateMetadata: true, RequesterPays: true, Overwrite: oms.FullOverwrite, StoragePolicy: oms.StorageIA, StorageClassSent: true,
 		Consistency: oms.CheckCRC64, Priority: oms.PriorityHigh,
 	}
 	got := h.tasks.tasks[200429548242937]
@@ -193,7 +193,7 @@ func TestCreateTaskDefaults(t *testing.T) {
 	}
 	got := h.tasks.tasks[200429548242937].Spec
 	want := oms.TaskSpec{
-		Type: oms.TypeObject, Src: got.Src, Dst: got.Dst, RecordFailures: true, Bandwidth: []oms.BandwidthWindow{},
+		Type: oms.TypeObject, Src: got.Src, Dst: got.Dst, RecordFailures: true, RecordObjects: true, Bandwidth: []oms.BandwidthWindow{},
 		Overwrite: oms.OverwriteIfDifferent, StoragePolicy: oms.StorageStandard,
 		Consistency: oms.CheckSizeModified, Priority: oms.PriorityMedium,
 	}

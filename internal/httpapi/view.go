@@ -24,6 +24,7 @@ func taskView(t oms.Task, now time.Time) omsv2.Task {
 		EnableRestore: t.Spec.Restore, EnableRequesterPays: t.Spec.RequesterPays, EnableKMS: t.Spec.KMS,
 		SrcNode: sourceView(t.Spec.Src), DstNode: destinationView(t.Spec.Dst),
 		ErrorReason: reasonView(t), FailedObjectRecord: recordView(t.FailedList),
+		SuccessRecordErrorReason: t.SuccessListCode, SkipRecordErrorReason: t.SkipListCode,
 		SMNInfo: smnView(t), SourceCDN: cdnView(t.Spec.CDN),
 		ObjectOverwriteMode: string(t.Spec.Overwrite), DstStoragePolicy: string(t.Spec.StoragePolicy),
 		ConsistencyCheck: string(t.Spec.Consistency), OBSSystem: "BUCKET", TaskPriority: string(t.Spec.Priority),

@@ -35,6 +35,7 @@ type Config struct {
 	MinConcurrency int
 	Memory         int64  // bytes of buffers for objects in flight; 0 is automatic
 	NoWorkers      bool   // API only
+	NoObjectLists  bool   // tasks write no lists of migrated and skipped objects unless they ask for them
 	MasterKeyFile  string // "" is master.key in DataDir
 	TLSCert        string // both or none
 	TLSKey         string
@@ -124,6 +125,16 @@ func Settings() []Setting {
 			Flag: "no-workers", Usage: "serve the API only and move nothing",
 			set: func(c *Config, v string) (err error) {
 				if c.NoWorkers, err = strconv.ParseBool(v); err != nil {
+					return errors.New("want true or false")
+				}
+				return nil
+			},
+		},
+		{
+			Flag: "no-object-lists", Env: "OMS_NO_OBJECT_LISTS",
+			Usage: "tasks write no lists of migrated and skipped objects unless they ask for them",
+			set: func(c *Config, v string) (err error) {
+				if c.NoObjectLists, err = strconv.ParseBool(v); err != nil {
 					return errors.New("want true or false")
 				}
 				return nil
