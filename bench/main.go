@@ -55,7 +55,7 @@ func parse(out io.Writer, args []string, peers string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(out)
-	f.BoolVar(&o.growth, "growth", false, "show how cost grows: scenarios keys, size, slots, slots-latency")
+	f.BoolVar(&o.growth, "growth", false, "show how cost grows: scenarios keys, size, parts, slots, slots-latency")
 	f.StringVar(&o.tools, "tools", "", "comma-separated `LIST` of tools (default all that the machine has; with --growth oms and the bare copier)")
 	f.StringVar(&o.scenarios, "scenarios", "", "comma-separated `LIST` of scenarios (default all)")
 	f.IntVar(&o.reps, "reps", 5, "repetitions; tools take turns within one")

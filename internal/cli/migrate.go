@@ -25,6 +25,7 @@ type migrateOptions struct {
 	concurrency int
 	minRequests int
 	memory      string
+	partSize    string
 	dataDir     string
 	failedOnly  bool
 	restart     bool
@@ -63,6 +64,8 @@ it, as it is: s3://a/photos/ and s3://b/old/ make photos/1.jpg to old/photos/1.j
 	opts.rules.register(cmd, true)
 	opts.watch.register(cmd)
 	cmd.Flags().StringVar(&opts.memory, "memory", "", "at most `SIZE` of memory for objects in flight (default 64MiB)")
+	cmd.Flags().StringVar(&opts.partSize, "part-size", "", "move large objects in parts of `SIZE`, from 1MiB to 64MiB, as far as DST allows it (default automatic)")
+	_ = cmd.Flags().MarkHidden("part-size") // for measurements; it exists
 	cmd.Flags().IntVar(&opts.concurrency, "concurrency", 0, "at most `N` objects and parts in flight (default automatic)")
 	cmd.Flags().IntVar(&opts.minRequests, "min-concurrency", 0,
 		"always send a store `N` requests of a kind at the same time, whatever it makes of them (default automatic)")
@@ -81,7 +84,7 @@ func againCommand(cmd *cobra.Command, args []string) string {
 	for _, arg := range args {
 		words = append(words, shellQuote(arg))
 	}
-	for _, name := range append([]string{"data-dir", "overwrite", "metadata", "bandwidth", "concurrency", "memory"}, extendedFlags()...) {
+	for _, name := range append([]string{"data-dir", "overwrite", "metadata", "bandwidth", "concurrency", "memory", "part-size"}, extendedFlags()...) {
 		if f := cmd.Flags().Lookup(name); f.Changed {
 			words = append(words, flagWords(f)...)
 		}
@@ -220,6 +223,12 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 			return usageErrorf("--memory %q: %s", opts.memory, err)
 		}
 	}
+	var partSize int64
+	if opts.partSize != "" {
+		if partSize, err = server.ParsePartSize(opts.partSize); err != nil {
+			return usageErrorf("--part-size %q: %s", opts.partSize, err)
+		}
+	}
 	dir, err := stateDir(env, opts.dataDir)
 	if err != nil {
 		return err
@@ -236,7 +245,7 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	local, err := server.OpenLocal(ctx, server.LocalOptions{
-		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, MinRequests: opts.minRequests, Memory: memory, Endpoints: m.endpoints,
+		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, MinRequests: opts.minRequests, Memory: memory, PartSize: partSize, Endpoints: m.endpoints,
 		Version: buildVersion(), Logger: log, Clock: env.Now,
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ type Config struct {
 	// MinConcurrency are requests in flight to a bucket that are never given up, for each kind; 0 is automatic.
 	MinConcurrency int
 	Memory         int64  // bytes of buffers for objects in flight; 0 is automatic
+	PartSize       int64  // bytes of the parts of large objects; 0 is automatic
 	NoWorkers      bool   // API only
 	NoObjectLists  bool   // tasks write no lists of migrated and skipped objects unless they ask for them
 	MasterKeyFile  string // "" is master.key in DataDir
@@ -122,6 +123,14 @@ func Settings() []Setting {
 			},
 		},
 		{
+			Flag: "part-size", Env: "OMS_PART_SIZE", Value: "SIZE",
+			Usage: "size of the parts of large objects, from 1MiB to 64MiB, as far as the destination allows it (default automatic)",
+			set: func(c *Config, v string) (err error) {
+				c.PartSize, err = ParsePartSize(v)
+				return err
+			},
+		},
+		{
 			Flag: "no-workers", Usage: "serve the API only and move nothing",
 			set: func(c *Config, v string) (err error) {
 				if c.NoWorkers, err = strconv.ParseBool(v); err != nil {
@@ -181,6 +190,18 @@ func ParseMemory(v string) (int64, error) {
 	}
 	return n, nil
 }
+
+// ParsePartSize reads the size of the parts of large objects.
+func ParsePartSize(v string) (int64, error) {
+	n, err := ParseSize(v)
+	if err != nil || n < minPartSize || n > transfer.MaxBuffer {
+		return 0, errors.New("want a size from 1MiB to 64MiB, such as 16MiB")
+	}
+	return n, nil
+}
+
+// minPartSize is the smallest size of parts that may be asked for: each part is a request.
+const minPartSize = 1 << 20
 
 // MaxConcurrency bounds the objects in flight that may be asked for: each object in flight costs a connection on both sides.
 const MaxConcurrency = 10_000

@@ -43,6 +43,7 @@ type dataPlaneOptions struct {
 	concurrency int   // 0 is automatic
 	minRequests int   // of a kind in flight to a bucket; 0 is automatic
 	memory      int64 // bytes of buffers; 0 is automatic
+	partSize    int64 // bytes of the parts of large objects; 0 is automatic
 	noWorkers   bool
 	cluster     bool // other processes work on the same database
 	quota       oms.Quota
@@ -70,7 +71,7 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		Sealer:    opts.store.sealer,
 		Opener:    opener,
 		Resources: transfer.NewResources(transfer.Bounds{Slots: opts.concurrency, Memory: opts.memory, Guard: lanes}),
-		Transfer:  transfer.Options{Workers: opts.concurrency, Walkers: walkers(opts.concurrency), Spool: transfer.Spool{Dir: opts.store.dir}},
+		Transfer:  transfer.Options{Workers: opts.concurrency, Walkers: walkers(opts.concurrency), PartSize: opts.partSize, Spool: transfer.Spool{Dir: opts.store.dir}},
 		Quota:     opts.quota,
 		Groups:    opts.groups,
 		Logger:    opts.log,

@@ -67,12 +67,13 @@ func (l *Local) Run(ctx context.Context) error { return l.plane.Run(ctx) }
 // Close gives the data directory back.
 func (k *Keys) Close() error { return k.store.close() }
 
-// LocalOptions are what a Local needs. All fields are required but Concurrency and Memory.
+// LocalOptions are what a Local needs. All fields are required but those whose zero is automatic.
 type LocalOptions struct {
 	DataDir     string
 	Concurrency int            // objects in flight; 0 is automatic
 	MinRequests int            // of a kind in flight to a bucket that are never given up; 0 is automatic
 	Memory      int64          // bytes of buffers; 0 is automatic
+	PartSize    int64          // bytes of the parts of large objects; 0 is automatic
 	Endpoints   []oms.Endpoint // that the person at the keyboard named
 	Version     string         // of the program
 	Logger      *slog.Logger
@@ -104,7 +105,7 @@ func OpenLocal(ctx context.Context, opts LocalOptions) (*Local, error) {
 	}
 	plane, err := newDataPlane(dataPlaneOptions{
 		store: st, egress: egress.Options{AllowPrivate: true, AnyPort: true, AllowEndpoints: endpoints},
-		concurrency: opts.Concurrency, minRequests: opts.MinRequests, memory: opts.Memory, quota: oms.Quota{Running: 1, Waiting: 1 << 30, CreatedPerDay: 1 << 30},
+		concurrency: opts.Concurrency, minRequests: opts.MinRequests, memory: opts.Memory, partSize: opts.PartSize, quota: oms.Quota{Running: 1, Waiting: 1 << 30, CreatedPerDay: 1 << 30},
 		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
 	})
 	if err != nil {

@@ -94,6 +94,7 @@ const mostInFlight = 1024
 type Options struct {
 	Workers  int           // most objects and parts of this job in flight; 0 means 1,024
 	Walkers  int           // most ranges listed at the same time; 0 means 64
+	PartSize int64         // bytes of the parts of large objects, as far as the destination allows; 0: what suits the object
 	Patience time.Duration // how long a store may be away before the job stops; 0 means 30 minutes
 	Stall    time.Duration // a request that moves less than 1 KiB/s for so long is cut off; 0 means 60 s
 	Spool    Spool         // where the listing of a source without order is sorted

@@ -44,10 +44,29 @@ func partSize(size int64, lim storage.PartLimits) int64 {
 	return p
 }
 
+// askedPartSize returns the part size that somebody asked for, as far as the store allows it for an object of size bytes.
+func askedPartSize(asked, size int64, lim storage.PartLimits) int64 {
+	p := max(asked, lim.MinPart)
+	if lim.MaxPart > 0 {
+		p = min(p, lim.MaxPart)
+	}
+	most := int64(mostParts)
+	if lim.MaxParts > 0 {
+		most = min(most, int64(lim.MaxParts)*9/10)
+	}
+	if size/p >= most {
+		return partSize(size, lim)
+	}
+	return p
+}
+
 // partSize returns the part size to use: the source's own where it can be found, because then the destination's ETag
 // must be the source's.
 func (u *upload) partSize(ctx context.Context, lim storage.PartLimits) int64 {
 	j := u.it.job
+	if j.opts.PartSize > 0 {
+		return askedPartSize(j.opts.PartSize, u.src.Size, lim)
+	}
 	usual := partSize(u.src.Size, lim)
 	want := partsOf(u.src.ETag)
 	sizer, ok := j.plan.Src.(storage.PartSizer)

@@ -39,6 +39,7 @@ type item struct {
 	lost   *loss        // what of its properties does not arrive; nil: nothing
 	waited *oms.Restore // it was put aside until it is restored; nil on objects that were not
 	tries  tries
+	direct bool // a relay was tried
 	beside bool // runs beside the workers, so that it may wait for parts
 	absent bool // the destination was asked and has no such object
 }
@@ -218,22 +219,28 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 // copySmall moves an object of at most maxSingle bytes, through one buffer where the kernel cannot.
 func (it *item) copySmall(ctx context.Context) (o outcome) {
 	if it.relayable() {
-		relayed, err := it.relay(ctx)
-		switch {
-		case relayed:
-			return outcome{action: Copy, moved: it.obj.Size}
-		case err != nil:
-			return failed(oms.FailGet, err)
+		if o, done := it.copyDirectly(ctx); done {
+			return o
 		}
 	}
+	late := false // while it waited for the buffer it turned out that none is needed
 	err := it.job.withBuffer(ctx, it.obj.Size, func(buf []byte) error {
+		if late = it.relayable(); late {
+			return nil
+		}
 		o = it.copyThrough(ctx, buf)
 		return o.err
 	})
 	if err != nil && (o.err == nil || errors.Is(o.err, errAway)) {
 		o = failed(oms.FailGet, err)
 	}
-	return o
+	if !late || err != nil {
+		return o
+	}
+	if o, done := it.copyDirectly(ctx); done {
+		return o
+	}
+	return it.copySmall(ctx) // it is not relayable any more
 }
 
 // copyThrough moves an object through its buffer. When its bytes turn out not to be what the source says it holds, it is

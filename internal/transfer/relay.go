@@ -17,8 +17,8 @@ import (
 
 // What is relayed, measured as told in ADR 0018.
 const (
-	minRelay  = 1 << 20 // smaller objects cost less through a buffer
-	relayStep = 1 << 20 // bytes between two reports of progress
+	minRelay  = 128 << 10 // smaller objects gain nothing
+	relayStep = 1 << 20   // bytes between two reports of progress
 )
 
 // Relays that may be refused: one in refusedShare, and a few at first.
@@ -40,7 +40,7 @@ func (r *relays) worthwhile() bool {
 // end of a job, when a request can be sent twice from its buffer, buffers are better.
 func (it *item) relayable() bool {
 	j := it.job
-	if it.obj.Size < minRelay || it.obj.Size > maxSingle || it.prior != nil || !looksLikeMD5(it.obj.ETag) ||
+	if it.direct || it.obj.Size < minRelay || it.obj.Size > maxSingle || it.prior != nil || !looksLikeMD5(it.obj.ETag) ||
 		!j.plan.Abilities.MD5 || !j.srcETags.matched.Load() || !j.relays.worthwhile() || j.listed.Load() && j.queue.spare() {
 		return false
 	}
@@ -52,11 +52,24 @@ func canRelay(bucket storage.Reader) bool {
 	return ok && r.CanRelay()
 }
 
+// copyDirectly tries once to move the object without a buffer; done is false when it must go through one.
+func (it *item) copyDirectly(ctx context.Context) (o outcome, done bool) {
+	relayed, err := it.relay(ctx)
+	switch {
+	case err != nil:
+		return failed(oms.FailGet, err), true
+	case relayed:
+		return outcome{action: Copy, moved: it.obj.Size}, true
+	}
+	return o, false
+}
+
 // relay tries once to move the object from store to store, with its ETag as the MD5 that the destination checks (rule
 // D1: the destination confirms the checksum of the bytes that the source once took). false means that the object must go
 // through a buffer, where every error finds its place: what was sent is then sent again from byte 0.
 func (it *item) relay(ctx context.Context) (relayed bool, err error) {
 	j := it.job
+	it.direct = true
 	err = j.waitOut(ctx, func() error {
 		j.relays.begun.Add(1)
 		r := &relay{it: it}
@@ -145,7 +158,7 @@ func (r *relay) run(ctx context.Context, w *watch) error {
 	key := j.destination(it.obj.Key)
 	body := &relayBody{ctx: ctx, job: j, watch: w, read: &r.read, src: mover}
 	written, err := j.plan.Dst.Put(ctx, storage.PutRequest{
-		Key: key, Body: body, Size: it.obj.Size, Attrs: j.attrs(c.Object), Sums: storage.Sums{Has: storage.SumMD5, MD5: sum},
+		Key: key, Body: body, Size: it.obj.Size, Attrs: it.attrs(c.Object), Sums: storage.Sums{Has: storage.SumMD5, MD5: sum},
 	})
 	if err != nil {
 		r.ofSource = body.err != nil && errors.Is(err, body.err)

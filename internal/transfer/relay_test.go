@@ -21,7 +21,7 @@ type relayed struct {
 
 func (r relayed) Put(ctx context.Context, req storage.PutRequest) (storage.Written, error) {
 	w, err := r.Bucket.Put(ctx, req)
-	if req.Sums.Has == storage.SumMD5 && req.Size >= 1<<20 {
+	if req.Sums.Has == storage.SumMD5 && req.Size >= 128<<10 {
 		r.tried.Add(1)
 		if err == nil {
 			r.done.Add(1)
@@ -57,7 +57,7 @@ func (p *pair) fillRelay(sizes ...int) (n, relayable int) {
 		p.srcBucket.PutAt(key(i), fillBytes(size, uint64(i)), testcloud.Attrs{
 			ContentType: "text/x-relay", Meta: map[string]string{"i": key(i)},
 		}, old)
-		if size >= 1<<20 && size <= 8<<20 {
+		if size >= 128<<10 && size <= 8<<20 {
 			relayable++
 		}
 	}
@@ -73,7 +73,7 @@ func TestRelay(t *testing.T) {
 	for name, limit := range map[string]int64{"no limit": 0, "limit": 64 << 20} {
 		t.Run(name, func(t *testing.T) {
 			p := newPair(t, testcloud.Options{}, testcloud.Options{})
-			n, relayable := p.fillRelay(10, 1<<20-1, 20, 1<<20, 1<<20+1, 3<<20+7, 8<<20-1, 8<<20, 8<<20+1)
+			n, relayable := p.fillRelay(10, 128<<10-1, 20, 128<<10, 128<<10+1, 1<<20, 3<<20+7, 8<<20-1, 8<<20, 8<<20+1)
 			r, tried, done := relayRun(t, p)
 			j, ranges, uploads, err := r.job(t.Context(), t)
 			must(t, err)

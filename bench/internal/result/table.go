@@ -142,6 +142,8 @@ func Axis(scenario string) string {
 		return "keys"
 	case "size":
 		return "MiB an object"
+	case "parts":
+		return "MiB a part"
 	case "slots":
 		return "slots"
 	default:

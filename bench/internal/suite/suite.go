@@ -35,6 +35,7 @@ type Scenario struct {
 	Ranges  int      // listings that the bare copier may make at once; 0 is one
 	X       float64  // the point, in a scenario that grows
 	Slots   int      // objects in flight; 0 is what the tool does by itself
+	Part    int64    // bytes of the parts of large objects; 0 is what the tool does by itself
 }
 
 // Bytes returns how many bytes are to be copied.
@@ -73,8 +74,8 @@ func Scenarios(scale float64) []Scenario {
 	}
 }
 
-// Growth returns the scenarios that show how cost grows: with the number of keys, the size of objects and the number
-// of slots. The largest points need minutes.
+// Growth returns the scenarios that show how cost grows: with the number of keys, the size of objects, the size of their
+// parts and the number of slots. The largest points need minutes.
 func Growth(scale float64) []Scenario {
 	n := func(full int64) int64 { return max(10, int64(float64(full)*scale)) }
 	var all []Scenario
@@ -88,6 +89,12 @@ func Growth(scale float64) []Scenario {
 		all = append(all, Scenario{
 			Name: "size", Title: "2 GiB, by size of the objects", X: float64(size),
 			Objects: max(1, n(2048)/size), Size: size * mebibyte,
+		}.make())
+	}
+	for _, part := range []int64{5, 8, 16, 32, 64} { // 5 MiB is the least that S3 takes
+		all = append(all, Scenario{
+			Name: "parts", Title: "2 objects of 1 GiB, by size of the parts", X: float64(part),
+			Objects: 2, Size: max(64*mebibyte, int64(gibibyte*scale)), Part: part * mebibyte,
 		}.make())
 	}
 	for slots := 1; slots <= 512; slots *= 2 {

@@ -21,7 +21,7 @@ func TestScenarios(t *testing.T) {
 	if got := names(Scenarios(1)); !slices.Equal(got, []string{"a", "b", "c", "d", "e", "f", "g"}) {
 		t.Errorf("got %v", got)
 	}
-	if got := names(Growth(1)); !slices.Equal(got, []string{"keys", "size", "slots", "slots-latency"}) {
+	if got := names(Growth(1)); !slices.Equal(got, []string{"keys", "size", "parts", "slots", "slots-latency"}) {
 		t.Errorf("got %v", got)
 	}
 	for _, scale := range []float64{1, 1e-9} {

@@ -123,6 +123,9 @@ func oms(c Call) Command {
 		n := strconv.Itoa(c.Slots)
 		args = append(args, "--concurrency", n, "--min-concurrency", n)
 	}
+	if c.Part > 0 {
+		args = append(args, "--part-size", strconv.FormatInt(c.Part/mebibyte, 10)+"MiB")
+	}
 	return Command{Env: awsEnv(), Args: append(args,
 		"s3://src/?region=us-east-1&endpoint=http://"+c.Source, "s3://dst/?region=us-east-1&endpoint=http://"+c.Destination)}
 }
@@ -138,6 +141,9 @@ func limit(flags ...string) func(Call) Command {
 			workers = c.Slots
 		}
 		args := slices.Concat([]string{c.Path, "-src", c.Source, "-dst", c.Destination}, flags, []string{"-workers", strconv.Itoa(workers)})
+		if c.Part > 0 {
+			args = append(args, "-part", strconv.FormatInt(c.Part, 10))
+		}
 		if c.Compare {
 			args = append(args, "-compare", "-n", strconv.FormatInt(c.Objects, 10), "-list", strconv.Itoa(max(1, c.Ranges)))
 		}
