@@ -84,7 +84,7 @@ func againCommand(cmd *cobra.Command, args []string) string {
 	for _, arg := range args {
 		words = append(words, shellQuote(arg))
 	}
-	for _, name := range append([]string{"data-dir", "overwrite", "metadata", "bandwidth", "concurrency", "memory", "part-size"}, extendedFlags()...) {
+	for _, name := range append([]string{"data-dir", "overwrite", "metadata", "lists", "bandwidth", "concurrency", "memory", "part-size"}, extendedFlags()...) {
 		if f := cmd.Flags().Lookup(name); f.Changed {
 			words = append(words, flagWords(f)...)
 		}
@@ -158,7 +158,7 @@ func newMigration(env *Env, srcText, dstText string, rules taskRules) (*migratio
 		Dst: oms.DestinationNode{
 			CloudType: dst.vendor.cloud, Region: dstEnd.Region, Bucket: dst.bucket, SavePrefix: dst.prefix, Endpoint: dstEnd,
 		},
-		Bandwidth: windows, MigrateMetadata: rules.metadata, RecordFailures: true,
+		Bandwidth: windows, MigrateMetadata: rules.metadata, RecordFailures: true, RecordObjects: rules.lists,
 		Overwrite: mode, Consistency: oms.CheckSizeModified, Priority: oms.PriorityMedium,
 	}
 	if err := rules.extended.apply(&m.spec, env.Now()); err != nil {
@@ -435,6 +435,9 @@ func (r *migrateRun) conclude(ctx context.Context, t oms.Task) error {
 	s := summary{
 		Type: "summary", TaskID: t.ID, Status: t.Status.String(), progress: r.progress(t),
 		FailedList: t.FailedList.Key, Next: r.opts.again + " --failed-only", findings: findingsOf(t),
+	}
+	if lists, err := r.engine.Lists(ctx, localProject, t.ID); err == nil { // a summary without it is better than none
+		s.uncarried = uncarriedOf(lists)
 	}
 	if t.Status == oms.StatusFailed && len(t.Spec.Rename) > 0 {
 		conflicts, err := r.engine.NameConflicts(ctx, localProject, t.ID)

@@ -18,7 +18,8 @@ type summary struct {
 	FailedList   string // object at the destination that names the failed objects; "" when there is none
 	Next         string // command that retries the failed objects
 	progress
-	findings findings
+	findings  findings
+	uncarried uncarried
 }
 
 // summaryJSON is the last line of --json. Sizes are bytes, spans milliseconds.
@@ -37,6 +38,7 @@ type summaryJSON struct {
 	ErrorMessage string `json:"error_message,omitempty"`
 	FailedList   string `json:"failed_list,omitempty"`
 	findingsJSON
+	Uncarried map[string]int64 `json:"uncarried,omitempty"` // objects by what of their metadata was not carried
 }
 
 // shownFailures is how many failed objects a summary names.
@@ -65,7 +67,7 @@ func (s *summary) write(env *Env, asJSON bool) error { //nolint:revive // --json
 			Type: s.Type, TaskID: s.TaskID, Status: s.Status, Found: s.Found, FoundBytes: s.FoundBytes,
 			Migrated: s.Migrated, Skipped: s.Skipped, Failed: s.Failed, MovedBytes: s.MovedBytes,
 			ElapsedMS: s.Elapsed.Milliseconds(), ErrorCode: s.ErrorCode, ErrorMessage: s.ErrorMessage, FailedList: s.FailedList,
-			findingsJSON: s.findings.json(),
+			findingsJSON: s.findings.json(), Uncarried: s.uncarried.json(),
 		})
 	}
 	var b strings.Builder
@@ -80,6 +82,7 @@ func (s *summary) write(env *Env, asJSON bool) error { //nolint:revive // --json
 	if s.findings.Filtered > 0 {
 		fmt.Fprintf(&b, "  %s more, %s, left out by filters\n", formatCount(s.findings.Filtered), formatBytes(s.findings.FilteredBytes))
 	}
+	b.WriteString(s.uncarried.text())
 	if s.ErrorCode != "" {
 		fmt.Fprintf(&b, "  reason: %s (%s)\n", oms.Clean(s.ErrorMessage), oms.Clean(s.ErrorCode))
 	}

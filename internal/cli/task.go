@@ -29,7 +29,7 @@ what a file with the first credentials of a service says (--env-file, default ./
 	cmd.AddCommand(
 		newTaskCreateCommand(env, connect), newTaskListCommand(env, connect), newTaskShowCommand(env, connect),
 		newTaskStartCommand(env, connect), newTaskStopCommand(env, connect), newTaskDeleteCommand(env, connect),
-		newTaskWatchCommand(env, connect), newTaskFailedCommand(env, connect), newTaskRetryCommand(env, connect),
+		newTaskWatchCommand(env, connect), newTaskFailedCommand(env, connect), newTaskObjectsCommand(env, connect), newTaskRetryCommand(env, connect),
 	)
 	return cmd
 }

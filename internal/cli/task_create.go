@@ -14,7 +14,9 @@ import (
 type taskRules struct {
 	overwrite string
 	metadata  bool
+	lists     bool
 	bandwidth string
+	listsSet  bool // --lists was given
 	extended  extendedRules
 }
 
@@ -23,8 +25,17 @@ func (r *taskRules) register(cmd *cobra.Command, metadata bool) {
 	cmd.Flags().StringVar(&r.overwrite, "overwrite", "different",
 		"which existing objects are replaced: `MODE` is never, different (size or time), crc64 or always")
 	cmd.Flags().BoolVar(&r.metadata, "metadata", metadata, "copy user metadata and all content headers, not only the content type")
+	cmd.Flags().BoolVar(&r.lists, "lists", false, "write lists of the migrated and of the skipped objects to the destination")
 	cmd.Flags().StringVar(&r.bandwidth, "bandwidth", "", "move at most `RATE` per second, for instance 20MiB; 1MiB to 200MiB")
 	r.extended.register(cmd)
+}
+
+// objectLists returns what --lists says, nil when it was not given: then the service decides.
+func (r *taskRules) objectLists() *bool {
+	if !r.listsSet {
+		return nil
+	}
+	return &r.lists
 }
 
 // overwriteMode returns the contract's name of --overwrite.
@@ -77,6 +88,7 @@ before it. Filters leave objects out, and --rename changes keys, before anything
 		Example: `  oms task create 's3://photos/2024/?region=eu-west-1' 'obs://backup/aws/?region=cn-north-4' --wait`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.rules.listsSet = cmd.Flags().Changed("lists")
 			return runTaskCreate(cmd.Context(), env, connect, args[0], args[1], opts)
 		},
 	}
@@ -152,7 +164,7 @@ func newTaskRequest(env *Env, srcText, dstText string, opts taskCreateOptions) (
 			AK: omsv2.Secret(dstKeys.AccessKey), SK: wire(dstKeys.SecretKey), SecurityToken: wire(dstKeys.SecurityToken),
 		},
 		Description: opts.description, TaskPriority: opts.priority, BandwidthPolicy: policyOf(windows),
-		ObjectOverwriteMode: string(mode), EnableMetadataMigration: opts.rules.metadata,
+		ObjectOverwriteMode: string(mode), EnableMetadataMigration: opts.rules.metadata, EnableObjectLists: opts.rules.objectLists(),
 	}, nil
 }
 

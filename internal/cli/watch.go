@@ -116,6 +116,7 @@ func watchTask(ctx context.Context, env *Env, c *omsv2.Client, id int64, opts wa
 	result := summary{
 		Type: "summary", TaskID: id, Status: p.Status, progress: p,
 		Next: fmt.Sprintf("oms task start %d --failed-only", id), findings: wireFindings(ctx, c, id),
+		uncarried: wireUncarried(ctx, c, id),
 	}
 	if last.ErrorReason != nil {
 		result.ErrorCode, result.ErrorMessage = last.ErrorReason.ErrorCode, last.ErrorReason.ErrorMsg
