@@ -141,9 +141,12 @@ func (r *run) job(ctx context.Context, tb testing.TB) (*transfer.Job, []oms.Rang
 	if r.wrapDst != nil {
 		dst = r.wrapDst(dstStore)
 	}
-	ab, err := transfer.Probe(ctx, dst, "oms/probe/test")
-	if err != nil {
-		return nil, nil, nil, err
+	var ab transfer.Abilities
+	if !r.spec.ReadOnly() { // as the engine does
+		var err error
+		if ab, err = transfer.Probe(ctx, dst, "oms/probe/test"); err != nil {
+			return nil, nil, nil, err
+		}
 	}
 	if r.epoch.IsZero() {
 		r.epoch = ab.Now
