@@ -58,7 +58,7 @@ func commitForEver(ctx context.Context, dir string) error {
 	if err := db.ReleaseAll(ctx); err != nil {
 		return err
 	}
-	tasks, err := db.PendingTasks(ctx)
+	tasks, err := db.PendingTasks(ctx, oms.PendingFilter{Limit: 1000})
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func testSuite(t *testing.T, open opener) {
 		{"task not found", testTaskNotFound},
 		{"list tasks", testTasks},
 		{"pending tasks", testPendingTasks},
+		{"tasks that may start", testMayStart},
 		{"changed tasks", testChangedTasks},
 		{"change task", testChangeTask},
 		{"change tasks", testChangeTasks},
@@ -350,7 +351,8 @@ func testPendingTasks(t *testing.T, db *DB, c *clock) {
 	mustChange(t, db, medium, func(ch *oms.TaskChange) { ch.Task.QueuedAt = c.now().Add(time.Second) })
 	mustChange(t, db, low, func(ch *oms.TaskChange) { ch.Ranges = []oms.Range{{Seq: 1, Counters: failed(1)}} })
 
-	list, err := db.PendingTasks(t.Context())
+	all := oms.PendingFilter{Limit: 100}
+	list, err := db.PendingTasks(t.Context(), all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +364,7 @@ func testPendingTasks(t *testing.T, db *DB, c *clock) {
 	diff(t, "counters", list[3].Counters, failed(1))
 	// The rank follows the priority when that changes.
 	mustChange(t, db, low, func(ch *oms.TaskChange) { ch.Task.Spec.Priority = oms.PriorityHigh })
-	if list, err = db.PendingTasks(t.Context()); err != nil || list[0].ID != low {
+	if list, err = db.PendingTasks(t.Context(), all); err != nil || list[0].ID != low {
 		t.Errorf("got %v, %v, want the task that became urgent", list, err)
 	}
 }
@@ -982,6 +984,52 @@ func testFailures(t *testing.T, db *DB, _ *clock) {
 	}
 	if n, err := db.CountFailures(t.Context(), task.ID); err != nil || n != 4 {
 		t.Errorf("%d failures, %v, want 4", n, err)
+	}
+}
+
+// Of the tasks that wait only those that may start are read, by priority and age, and a project that has reached its bound
+// does not hold up others.
+func testMayStart(t *testing.T, db *DB, c *clock) {
+	names := map[int64]string{}
+	create := func(name, project string, p oms.Priority, s oms.Status) {
+		task := waitingTask(project)
+		task.Spec.Priority, task.Status = p, s
+		c.advance(time.Millisecond)
+		names[mustCreate(t, db, task).ID] = name
+	}
+	begin := c.now()
+	create("p0", "p", oms.PriorityLow, oms.StatusRunning)
+	create("p1", "p", oms.PriorityMedium, oms.StatusWaiting)
+	create("p2", "p", oms.PriorityHigh, oms.StatusWaiting)
+	create("p3", "p", oms.PriorityHigh, oms.StatusWaiting)
+	create("q0", "q", oms.PriorityHigh, oms.StatusRunning)
+	create("q1", "q", oms.PriorityHigh, oms.StatusPausing)
+	create("q2", "q", oms.PriorityHigh, oms.StatusWaiting)
+	create("r1", "r", oms.PriorityLow, oms.StatusWaiting)
+	create("r2", "r", oms.PriorityHigh, oms.StatusPaused)
+	tests := []struct {
+		name   string
+		filter oms.PendingFilter
+		want   string
+	}{
+		{"no bound", oms.PendingFilter{Limit: 100}, "p2 p3 q0 q1 q2 p1 p0 r1"},
+		{"two at a time", oms.PendingFilter{Limit: 100, Running: 2}, "p2 q0 q1 p0 r1"},
+		{"three at a time", oms.PendingFilter{Limit: 100, Running: 3}, "p2 p3 q0 q1 q2 p0 r1"},
+		{"one at a time", oms.PendingFilter{Limit: 100, Running: 1}, "q0 q1 p0 r1"},
+		{"a limit", oms.PendingFilter{Limit: 1}, "p2 q0 q1 p0"},
+		{"nothing may start", oms.PendingFilter{}, "q0 q1 p0"},
+		{"waited too long", oms.PendingFilter{Expired: begin.Add(3 * time.Millisecond)}, "q0 q1 p1 p0"},
+	}
+	for _, tt := range tests {
+		list, err := db.PendingTasks(t.Context(), tt.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]string, len(list))
+		for i, task := range list {
+			got[i] = names[task.ID]
+		}
+		diff(t, tt.name, strings.Join(got, " "), tt.want)
 	}
 }
 

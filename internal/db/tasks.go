@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,11 +186,27 @@ func (db *DB) ChangedTasks(ctx context.Context, project string, since time.Time)
 	return list, wrap(ctx, "list changed tasks", err)
 }
 
-// PendingTasks returns the tasks of all projects that are waiting or active, by priority, then by QueuedAt.
-func (db *DB) PendingTasks(ctx context.Context) ([]oms.Task, error) {
-	list, err := query(ctx, db.reader, scanTask, selectTasks+"WHERE t.status IN ($1, $2, $3, $4)"+groupTasks+
+// expiredAtOnce bounds the tasks that PendingTasks returns because they have waited too long.
+const expiredAtOnce = 100
+
+// PendingTasks returns the tasks of all projects that are active, and of those that wait only the ones that may start and
+// the ones that have waited too long, by priority, then by QueuedAt. However many tasks wait, few are read; those of a
+// project that has reached its bound do not stand before those of others.
+func (db *DB) PendingTasks(ctx context.Context, f oms.PendingFilter) ([]oms.Task, error) {
+	most := f.Running
+	if most <= 0 {
+		most = math.MaxInt32
+	}
+	list, err := query(ctx, db.reader, scanTask, selectTasks+`WHERE t.status IN ($1, $2, $3)
+    OR t.id IN (SELECT id FROM tasks WHERE status = $4 AND queued_at < $5 ORDER BY queued_at LIMIT $6)
+    OR t.id IN (SELECT w.id FROM (SELECT id, project_id, priority, queued_at,
+            ROW_NUMBER() OVER (PARTITION BY project_id ORDER BY priority, queued_at, id) AS place
+        FROM tasks WHERE status = $4) AS w
+        LEFT JOIN (SELECT project_id, COUNT(*) AS active FROM tasks WHERE status IN ($1, $2, $3) GROUP BY project_id) AS a
+            ON a.project_id = w.project_id
+        WHERE w.place + COALESCE(a.active, 0) <= $7 ORDER BY w.priority, w.queued_at, w.id LIMIT $8)`+groupTasks+
 		"ORDER BY t.priority, t.queued_at, t.id",
-		oms.StatusWaiting, oms.StatusRunning, oms.StatusRetrying, oms.StatusPausing)
+		oms.StatusRunning, oms.StatusRetrying, oms.StatusPausing, oms.StatusWaiting, micros(f.Expired), expiredAtOnce, most, max(f.Limit, 0))
 	return list, wrap(ctx, "list pending tasks", err)
 }
 

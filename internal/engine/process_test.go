@@ -159,6 +159,7 @@ func TestExpires(t *testing.T) {
 	idle.NoWorkers = true
 	id := l.start(idle).create(nil)
 	opts := l.options("one")
+	opts.Quota.MaxWaiting = oms.MaxWaiting
 	late := &clock{}
 	late.move(oms.MaxWaiting + time.Hour)
 	opts.Clock = late.now

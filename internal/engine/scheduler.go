@@ -63,7 +63,7 @@ func (p *pass) run(ctx context.Context) {
 	before := e.snapshot() // what begins later cannot be missing in the list
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	tasks, err := e.store.PendingTasks(ctx)
+	tasks, err := e.store.PendingTasks(ctx, e.pendingFilter())
 	if err != nil {
 		if ctx.Err() == nil {
 			e.trouble.report(ctx, "look for tasks", err)
@@ -98,6 +98,24 @@ func (p *pass) run(ctx context.Context) {
 	e.answer(ctx)
 }
 
+// startsAPass is how many waiting tasks are looked at in one pass.
+const startsAPass = 100
+
+// pendingFilter is what a pass wants to see.
+func (e *Engine) pendingFilter() oms.PendingFilter {
+	f := oms.PendingFilter{Running: e.opts.Quota.Running, Limit: startsAPass}
+	if e.opts.Quota.MaxWaiting > 0 {
+		f.Expired = e.clock().Add(-e.opts.Quota.MaxWaiting)
+	}
+	return f
+}
+
+// expired reports whether a task has waited too long.
+func (e *Engine) expired(t oms.Task) bool {
+	most := e.opts.Quota.MaxWaiting
+	return most > 0 && e.clock().Sub(t.QueuedAt) > most
+}
+
 // look does what one task needs.
 func (p *pass) look(ctx context.Context, t oms.Task, active map[string]int) {
 	e := p.engine
@@ -107,7 +125,7 @@ func (p *pass) look(ctx context.Context, t oms.Task, active map[string]int) {
 		switch {
 		case r != nil: // its last run is about to end; that wakes the scheduler
 		case !p.first:
-		case e.clock().Sub(t.QueuedAt) > oms.MaxWaiting:
+		case e.expired(t):
 			e.settle(ctx, t, oms.Event{Type: oms.EventExpired})
 		case e.opts.Quota.Running <= 0 || active[t.ProjectID] < e.opts.Quota.Running:
 			if p.start(ctx, t) {

@@ -29,8 +29,9 @@ type Store interface {
 	ChangeTasks(ctx context.Context, project, group string, ids []int64, change func(oms.Task) (oms.TaskChange, error)) error
 	// DeleteTask removes the task and all that belongs to it if check agrees.
 	DeleteTask(ctx context.Context, project string, id int64, check func(oms.Task) error) error
-	// PendingTasks returns the tasks of all projects that are waiting or active, by priority, then QueuedAt.
-	PendingTasks(ctx context.Context) ([]oms.Task, error)
+	// PendingTasks returns the tasks of all projects that are active, and of those that are waiting the ones that may
+	// start and the ones that have waited too long, by priority, then QueuedAt.
+	PendingTasks(ctx context.Context, f oms.PendingFilter) ([]oms.Task, error)
 	// Credentials returns the sealed credentials by field; oms.NotFound when there are none.
 	Credentials(ctx context.Context, id int64) (map[string][]byte, error)
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// MaxWaiting is how long a task may wait before it fails with TRF.0003 and loses its keys (OMS v2, 5.2).
+// MaxWaiting is how long, unless an operator sets it otherwise, a task may wait before it fails with TRF.0003 and loses its keys (OMS v2, 5.2).
 const MaxWaiting = 30 * 24 * time.Hour
 
 // EventType is something that happens to a task.

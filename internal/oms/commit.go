@@ -1,5 +1,7 @@
 package oms
 
+import "time"
+
 // Checkpoint moves one range forward: its counters and failures are stored in the same transaction as its new
 // position, and cover exactly the keys between the old and the new position (rule P1).
 type Checkpoint struct {
@@ -80,8 +82,17 @@ type BatchUpdate struct {
 	Priority  Priority // "" leaves it
 }
 
+// PendingFilter selects what the scheduler looks at.
+type PendingFilter struct {
+	Running int       // most active tasks of a project: of those that wait, no more are returned than may start; 0 means no bound
+	Expired time.Time // tasks that wait since before this instant are returned in any case; zero means none
+	Limit   int       // most tasks that wait and may start
+}
+
 // Quota bounds the tasks of a project; 0 means no bound.
 type Quota struct {
+	MaxWaiting time.Duration // how long a task may wait before it fails and loses its keys, see MaxWaiting
+
 	Running       int // tasks migrating at the same time
 	Waiting       int // OMS.0077 beyond
 	CreatedPerDay int // OMS.1021 beyond

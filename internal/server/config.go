@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+	_ "time/tzdata" // zones on machines that have no table of them
 
 	"go.yaml.in/yaml/v3"
 
@@ -43,6 +45,7 @@ type Config struct {
 	LogFormat      string // text or json
 	LogLevel       string // debug, info, warn, error
 
+	TimeZone     string // of traffic limits and of times in lists, as time.LoadLocation takes it
 	Regions      []region.Override
 	AllowPrivate bool
 	Allow        []netip.Prefix
@@ -58,7 +61,8 @@ func DefaultConfig() Config {
 		DataDir:   "./oms-data",
 		LogFormat: string(telemetry.FormatText),
 		LogLevel:  "info",
-		Quota:     oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
+		TimeZone:  "Local",
+		Quota:     oms.Quota{MaxWaiting: oms.MaxWaiting, Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
 		Groups: oms.GroupLimits{
 			Running: 5, CreatedPerDay: 200, TaskObjects: oms.DefaultTaskObjects, TaskBytes: oms.DefaultTaskBytes,
 		},
@@ -161,6 +165,17 @@ func Settings() []Setting {
 		{
 			Flag: "tls-key", Env: "OMS_TLS_KEY", Value: "FILE", Usage: "private key of the certificate in PEM",
 			set: text(func(c *Config) *string { return &c.TLSKey }),
+		},
+		{
+			Flag: "time-zone", Env: "OMS_TIME_ZONE", Value: "ZONE",
+			Usage: "zone of traffic limits and of times in lists, such as Asia/Shanghai (default that of this machine)",
+			set: func(c *Config, v string) (err error) {
+				if _, err = time.LoadLocation(v); err != nil || v == "" {
+					return errors.New("want the name of a zone such as Europe/Berlin, UTC or Local")
+				}
+				c.TimeZone = v
+				return nil
+			},
 		},
 		{
 			Flag: "log-format", Env: "OMS_LOG_FORMAT", Value: "FORMAT", Usage: "text or json, on stderr (default text)",
@@ -317,6 +332,7 @@ type fileLimits struct {
 	Running *int `yaml:"running_tasks_per_project"`
 	Waiting *int `yaml:"waiting_tasks_per_project"`
 	PerDay  *int `yaml:"created_tasks_per_day"`
+	Days    *int `yaml:"waiting_days"`
 
 	SyncTasks  *int `yaml:"sync_tasks_per_project"`
 	SyncEvents *int `yaml:"waiting_names_per_sync_task"`
@@ -403,20 +419,41 @@ func (c *Config) applyScalars(nodes map[string]yaml.Node) error {
 }
 
 func (c *Config) applyLimits(l fileLimits) error {
+	days := int(c.Quota.MaxWaiting / day)
+	defer func() { c.Quota.MaxWaiting = time.Duration(days) * day }()
 	return errors.Join(
-		limit("running_tasks_per_project", l.Running, &c.Quota.Running),
-		limit("waiting_tasks_per_project", l.Waiting, &c.Quota.Waiting),
-		limit("created_tasks_per_day", l.PerDay, &c.Quota.CreatedPerDay),
-		limit("sync_tasks_per_project", l.SyncTasks, &c.Quota.SyncTasks),
+		quota("waiting_days", l.Days, &days),
+		quota("running_tasks_per_project", l.Running, &c.Quota.Running),
+		quota("waiting_tasks_per_project", l.Waiting, &c.Quota.Waiting),
+		quota("created_tasks_per_day", l.PerDay, &c.Quota.CreatedPerDay),
+		quota("sync_tasks_per_project", l.SyncTasks, &c.Quota.SyncTasks),
 		limit("waiting_names_per_sync_task", l.SyncEvents, &c.Quota.SyncEvents),
-		limit("running_groups_per_project", l.RunningGroups, &c.Groups.Running),
-		limit("created_groups_per_day", l.GroupsPerDay, &c.Groups.CreatedPerDay),
+		quota("running_groups_per_project", l.RunningGroups, &c.Groups.Running),
+		quota("created_groups_per_day", l.GroupsPerDay, &c.Groups.CreatedPerDay),
 		limit("objects_per_group_task", l.TaskObjects, &c.Groups.TaskObjects),
 		limit("bytes_per_group_task", l.TaskBytes, &c.Groups.TaskBytes),
 	)
 }
 
-// limit sets a limit that the file names.
+// day is the unit of waiting_days, and maxQuota bounds quotas so that they count in every unit.
+const (
+	day      = 24 * time.Hour
+	maxQuota = 100_000
+)
+
+// quota sets a quota that the file names; 0 is none.
+func quota(name string, from, to *int) error {
+	if from == nil {
+		return nil
+	}
+	if *from < 0 || *from > maxQuota {
+		return fmt.Errorf("limits.%s: want a number from 1 to %d, or 0 for no limit", name, maxQuota)
+	}
+	*to = *from
+	return nil
+}
+
+// limit sets a limit that the file names and that cannot be switched off.
 func limit[T int | int64](name string, from, to *T) error {
 	if from == nil {
 		return nil

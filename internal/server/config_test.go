@@ -27,8 +27,11 @@ regions:
 network:
   allow_private: true
   allow: [10.20.0.0/16]
+time_zone: Asia/Kathmandu
 limits:
   running_tasks_per_project: 7
+  waiting_tasks_per_project: 0
+  waiting_days: 0
   sync_tasks_per_project: 2
   waiting_names_per_sync_task: 1000
   running_groups_per_project: 2
@@ -59,8 +62,9 @@ func TestLoadDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8480", DataDir: "./oms-data", LogFormat: "text", LogLevel: "info",
-		Quota:  oms.Quota{Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
-		Groups: oms.GroupLimits{Running: 5, CreatedPerDay: 200, TaskObjects: 100_000, TaskBytes: 3_000_000_000_000},
+		TimeZone: "Local",
+		Quota:    oms.Quota{MaxWaiting: oms.MaxWaiting, Running: 5, Waiting: 50, CreatedPerDay: 200, SyncTasks: 5, SyncEvents: 200_000},
+		Groups:   oms.GroupLimits{Running: 5, CreatedPerDay: 200, TaskObjects: 100_000, TaskBytes: 3_000_000_000_000},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -79,9 +83,10 @@ func TestLoadFile(t *testing.T) {
 		Listen: "127.0.0.1:1", DataDir: "./oms-data", Concurrency: 12, LogFormat: "text", LogLevel: "debug",
 		Regions:      []region.Override{{CloudType: oms.CloudAWS, Region: "lab-a", Endpoint: "http://127.0.0.1:9000", PathStyle: true}},
 		AllowPrivate: true, Allow: []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16")},
-		Quota:  oms.Quota{Running: 7, Waiting: 50, CreatedPerDay: 200, SyncTasks: 2, SyncEvents: 1000},
-		Groups: oms.GroupLimits{Running: 2, CreatedPerDay: 200, TaskObjects: 50_000, TaskBytes: 3_000_000_000_000},
-		Topics: map[string]string{"urn:smn:lab:project:oms": "https://hooks.example.org/x"},
+		TimeZone: "Asia/Kathmandu",
+		Quota:    oms.Quota{Running: 7, Waiting: 0, CreatedPerDay: 200, SyncTasks: 2, SyncEvents: 1000},
+		Groups:   oms.GroupLimits{Running: 2, CreatedPerDay: 200, TaskObjects: 50_000, TaskBytes: 3_000_000_000_000},
+		Topics:   map[string]string{"urn:smn:lab:project:oms": "https://hooks.example.org/x"},
 	}
 	if diff := cmp.Diff(want, c, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -133,7 +138,10 @@ func TestConfigMistakes(t *testing.T) {
 		{name: "not YAML", file: "listen: [\n", want: "line 1"},
 		{name: "two documents", file: "listen: 127.0.0.1:1\n---\nlisten: x\n", want: "more than one document"},
 		{name: "network", file: "network: {allow: [10.0.0.1]}\n", want: "not a network"},
-		{name: "limit", file: "limits: {waiting_tasks_per_project: 0}\n", want: "waiting_tasks_per_project"},
+		{name: "limit", file: "limits: {waiting_tasks_per_project: -1}\n", want: "waiting_tasks_per_project"},
+		{name: "limit too large", file: "limits: {waiting_days: 100001}\n", want: "waiting_days"},
+		{name: "limit that cannot be off", file: "limits: {objects_per_group_task: 0}\n", want: "objects_per_group_task"},
+		{name: "zone", file: "time_zone: Mars/Olympus\n", want: "line 1: time_zone: want the name of a zone"},
 		{name: "topic", file: "notify: {topics: {a: \"file:///etc/passwd\"}}\n", want: "notify.topics"},
 		{name: "region", file: "regions: [{cloud_type: Moon, region: a, endpoint: \"http://h\"}]\n", want: `cloud_type "Moon"`},
 		{name: "count in file", file: "concurrency: -1\n", want: "line 1: concurrency: want a number"},

@@ -48,6 +48,7 @@ type dataPlaneOptions struct {
 	cluster     bool // other processes work on the same database
 	quota       oms.Quota
 	groups      oms.GroupLimits
+	zone        string // "" is UTC
 	userAgent   string
 	log         *slog.Logger
 	clock       func() time.Time
@@ -55,6 +56,10 @@ type dataPlaneOptions struct {
 
 // newDataPlane wires the engine to store and network.
 func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
+	zone, err := time.LoadLocation(opts.zone)
+	if err != nil {
+		return nil, oms.Errorf(oms.Invalid, "", "time zone: %s", err.Error())
+	}
 	network, err := egress.New(opts.egress)
 	if err != nil {
 		return nil, err
@@ -74,6 +79,7 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		Transfer:  transfer.Options{Workers: opts.concurrency, Walkers: walkers(opts.concurrency), PartSize: opts.partSize, Spool: transfer.Spool{Dir: opts.store.dir}},
 		Quota:     opts.quota,
 		Groups:    opts.groups,
+		Zone:      zone,
 		Logger:    opts.log,
 		Clock:     opts.clock,
 		NoWorkers: opts.noWorkers,

@@ -100,7 +100,7 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 	}
 	s.plane, err = newDataPlane(dataPlaneOptions{
 		cluster: cfg.Database != "",
-		store: s.store, egress: rules, concurrency: cfg.Concurrency, minRequests: cfg.MinConcurrency, memory: cfg.Memory, partSize: cfg.PartSize, noWorkers: cfg.NoWorkers, quota: cfg.Quota, groups: cfg.Groups,
+		store:   s.store, egress: rules, concurrency: cfg.Concurrency, minRequests: cfg.MinConcurrency, memory: cfg.Memory, partSize: cfg.PartSize, noWorkers: cfg.NoWorkers, quota: cfg.Quota, groups: cfg.Groups, zone: cfg.TimeZone,
 		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
 	})
 	if err != nil {
@@ -111,8 +111,8 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 	}
 	handler := httpapi.New(httpapi.Options{
 		Tasks: s.plane, Syncs: s.plane, Groups: s.plane, Regions: regions, Buckets: newInquiry(s.plane, regions, opts), Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
-		Ready:   s.store.Ready,
-		Metrics: s.metrics(opts.Version),
+		Ready:    s.store.Ready,
+		Metrics:  s.metrics(opts.Version),
 		Version:  opts.Version,
 		Stopping: s.stopping,
 	})
