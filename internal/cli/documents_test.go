@@ -37,21 +37,28 @@ func TestAzureKeys(t *testing.T) {
 		{"key", "az://acct/c", map[string]string{"AZURE_STORAGE_KEY": accountKey}, pair, at, false},
 		{"account and key", "az://acct/c", map[string]string{"AZURE_STORAGE_ACCOUNT": "acct", "AZURE_STORAGE_KEY": accountKey}, pair, at, false},
 		{
-			"connection string", "az://acct/c", map[string]string{"AZURE_STORAGE_CONNECTION_STRING": text, "AZURE_STORAGE_KEY": "x"},
-			oms.Credentials{ConnectionString: oms.NewSecret(text)}, at, false,
+			"connection string", "az://acct/c",
+			map[string]string{"AZURE_STORAGE_CONNECTION_STRING": text, "AZURE_STORAGE_KEY": "x"},
+			oms.Credentials{ConnectionString: oms.NewSecret(text)},
+			at, false,
 		},
 		{
 			"string of another account", "az://acct/c",
-			map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "AccountName=other;AccountKey=" + accountKey, "AZURE_STORAGE_KEY": accountKey}, pair, at, false,
+			map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "AccountName=other;AccountKey=" + accountKey, "AZURE_STORAGE_KEY": accountKey},
+			pair, at, false,
 		},
 		{
-			"signature", "az://acct/c", map[string]string{"AZURE_STORAGE_SAS_TOKEN": "?sv=1&sig=x"},
-			oms.Credentials{ConnectionString: oms.NewSecret("AccountName=acct;SharedAccessSignature=?sv=1&sig=x")}, at, false,
+			"signature", "az://acct/c",
+			map[string]string{"AZURE_STORAGE_SAS_TOKEN": "?sv=1&sig=x"},
+			oms.Credentials{ConnectionString: oms.NewSecret("AccountName=acct;SharedAccessSignature=?sv=1&sig=x")},
+			at, false,
 		},
 		{"endpoint", "az://acct/c?endpoint=http://127.0.0.1:10000", map[string]string{"AZURE_STORAGE_KEY": accountKey}, pair, "http://127.0.0.1:10000", true},
 		{
-			"emulator", "az://devstoreaccount1/c", map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true"},
-			oms.Credentials{ConnectionString: oms.NewSecret("UseDevelopmentStorage=true")}, "http://127.0.0.1:10000", true,
+			"emulator", "az://devstoreaccount1/c",
+			map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true"},
+			oms.Credentials{ConnectionString: oms.NewSecret("UseDevelopmentStorage=true")},
+			"http://127.0.0.1:10000", true,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -122,7 +129,8 @@ func TestGoogleKeys(t *testing.T) {
 		"file": {map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": good}, oms.Credentials{AuthFile: oms.NewSecret(string(text))}, true},
 		"HMAC keys win": {
 			map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": bad, "GS_ACCESS_KEY_ID": "a", "GS_SECRET_ACCESS_KEY": "s"},
-			oms.Credentials{AccessKey: "a", SecretKey: oms.NewSecret("s")}, true,
+			oms.Credentials{AccessKey: "a", SecretKey: oms.NewSecret("s")},
+			true,
 		},
 		"no such file": {map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": good + "x"}, oms.Credentials{}, false},
 		"other file":   {map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": bad}, oms.Credentials{}, false},

@@ -27,31 +27,64 @@ func TestLocate(t *testing.T) {
 		region oms.Endpoint
 		want   oms.Endpoint
 	}{
-		{"name and key", oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(key)}, public,
-			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"}},
-		{"located before", oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(key)},
+		{
+			"name and key",
+			oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(key)},
+			public,
 			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"},
-			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"}},
-		{"account named blob", oms.Credentials{AccessKey: "blob", SecretKey: oms.NewSecret(key)}, public,
-			oms.Endpoint{URL: "https://blob.blob.core.windows.net", Region: "eastus"}},
-		{"usual string", azure("DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=" + key + ";EndpointSuffix=core.chinacloudapi.cn"), public,
-			oms.Endpoint{URL: "https://acct.blob.core.chinacloudapi.cn", Region: "eastus"}},
-		{"string without suffix", azure("AccountName=acct;AccountKey=" + key), public,
-			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"}},
-		{"signature", azure("BlobEndpoint=https://acct.blob.core.windows.net/;SharedAccessSignature=?sv=1&sig=a%3D;QueueEndpoint=https://x/"), public,
-			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"}},
-		{"own domain", azure("BlobEndpoint=https://Files.example.test;AccountName=acct;AccountKey=" + key), public,
-			oms.Endpoint{URL: "https://files.example.test", Region: "eastus"}},
-		{"operator's emulator", oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(key)}, own,
-			oms.Endpoint{URL: "http://127.0.0.1:10000", Region: "lab", Trusted: true, PathStyle: true}},
-		{"operator's stack", oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(key)}, named,
-			oms.Endpoint{URL: "https://acct.blob.lab.test", Region: "lab", Trusted: true}},
-		{"development", azure("UseDevelopmentStorage=true"), own,
-			oms.Endpoint{URL: "http://127.0.0.1:10000", Region: "lab", Trusted: true, PathStyle: true}},
-		{"elsewhere than the operator says", azure("AccountName=acct;AccountKey=" + key + ";BlobEndpoint=https://acct.blob.core.windows.net"), own,
-			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "lab"}},
-		{"emulator in the string", azure("BlobEndpoint=http://127.0.0.1:10000/acct;AccountKey=" + key), own,
-			oms.Endpoint{URL: "http://127.0.0.1:10000", Region: "lab", Trusted: true, PathStyle: true}},
+		},
+		{
+			"located before",
+			oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(key)},
+			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"},
+			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"},
+		},
+		{
+			"account named blob",
+			oms.Credentials{AccessKey: "blob", SecretKey: oms.NewSecret(key)},
+			public,
+			oms.Endpoint{URL: "https://blob.blob.core.windows.net", Region: "eastus"},
+		},
+		{
+			"usual string", azure("DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=" + key + ";EndpointSuffix=core.chinacloudapi.cn"), public,
+			oms.Endpoint{URL: "https://acct.blob.core.chinacloudapi.cn", Region: "eastus"},
+		},
+		{
+			"string without suffix", azure("AccountName=acct;AccountKey=" + key), public,
+			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"},
+		},
+		{
+			"signature", azure("BlobEndpoint=https://acct.blob.core.windows.net/;SharedAccessSignature=?sv=1&sig=a%3D;QueueEndpoint=https://x/"), public,
+			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "eastus"},
+		},
+		{
+			"own domain", azure("BlobEndpoint=https://Files.example.test;AccountName=acct;AccountKey=" + key), public,
+			oms.Endpoint{URL: "https://files.example.test", Region: "eastus"},
+		},
+		{
+			"operator's emulator",
+			oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(key)},
+			own,
+			oms.Endpoint{URL: "http://127.0.0.1:10000", Region: "lab", Trusted: true, PathStyle: true},
+		},
+		{
+			"operator's stack",
+			oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(key)},
+			named,
+			oms.Endpoint{URL: "https://acct.blob.lab.test", Region: "lab", Trusted: true},
+		},
+		{
+			"development", azure("UseDevelopmentStorage=true"), own,
+			oms.Endpoint{URL: "http://127.0.0.1:10000", Region: "lab", Trusted: true, PathStyle: true},
+		},
+		{
+			"elsewhere than the operator says", azure("AccountName=acct;AccountKey=" + key + ";BlobEndpoint=https://acct.blob.core.windows.net"), own,
+			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "lab"},
+		},
+		{
+			"emulator in the string", azure("BlobEndpoint=http://127.0.0.1:10000/acct;AccountKey=" + key), own,
+			oms.Endpoint{URL: "http://127.0.0.1:10000", Region: "lab", Trusted: true, PathStyle: true},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, err := cloudkeys.ParseAzure(test.keys)

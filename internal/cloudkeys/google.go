@@ -83,10 +83,11 @@ func parseKey(text string) (*rsa.PrivateKey, error) {
 		if err != nil {
 			return nil, errKey
 		}
-		ok := false
-		if key, ok = parsed.(*rsa.PrivateKey); !ok {
+		other, ok := parsed.(*rsa.PrivateKey)
+		if !ok {
 			return nil, errKey
 		}
+		key = other
 	}
 	if bits := key.N.BitLen(); bits < minModulus || bits > maxModulus {
 		return nil, errKey

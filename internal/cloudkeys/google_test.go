@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -40,9 +41,7 @@ func file(tb testing.TB, change map[string]string, key string) oms.Secret {
 		"type": "service_account", "project_id": "lab", "private_key_id": "k1", "private_key": key,
 		"client_email": "mover@lab.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token",
 	}
-	for name, v := range change {
-		f[name] = v
-	}
+	maps.Copy(f, change)
 	text, err := json.Marshal(f)
 	if err != nil {
 		tb.Fatal(err)

@@ -73,23 +73,29 @@ func TestDocuments(t *testing.T) {
 		at          oms.Endpoint
 	}{
 		{
-			"connection string", "Azure", map[string]string{"connection_string": azureString},
+			"connection string", "Azure",
+			map[string]string{"connection_string": azureString},
 			oms.Credentials{ConnectionString: oms.NewSecret(azureString)},
 			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "lab-a"},
 		},
 		{
-			"account and key", "Azure", map[string]string{"ak": "acct", "sk": azureKey},
-			oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(azureKey)}, lab,
+			"account and key", "Azure",
+			map[string]string{"ak": "acct", "sk": azureKey},
+			oms.Credentials{AccessKey: "acct", SecretKey: oms.NewSecret(azureKey)},
+			lab,
 		},
 		{
-			"string beside empty keys", "Azure", map[string]string{"ak": "", "sk": "", "connection_string": azureString, "json_auth_file": ""},
+			"string beside empty keys", "Azure",
+			map[string]string{"ak": "", "sk": "", "connection_string": azureString, "json_auth_file": ""},
 			oms.Credentials{ConnectionString: oms.NewSecret(azureString)},
 			oms.Endpoint{URL: "https://acct.blob.core.windows.net", Region: "lab-a"},
 		},
 		{"service account", "Google", map[string]string{"json_auth_file": file}, oms.Credentials{AuthFile: oms.NewSecret(file)}, lab},
 		{
-			"HMAC keys", "Google", map[string]string{"ak": "a", "sk": "s"},
-			oms.Credentials{AccessKey: "a", SecretKey: oms.NewSecret("s")}, lab,
+			"HMAC keys", "Google",
+			map[string]string{"ak": "a", "sk": "s"},
+			oms.Credentials{AccessKey: "a", SecretKey: oms.NewSecret("s")},
+			lab,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -33,12 +33,13 @@ func serve(t *testing.T, h http.HandlerFunc) *azblob.Container {
 
 // page writes a page of blobs.
 func page(next string, names ...string) string {
-	s := `<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs>`
+	var b strings.Builder
+	b.WriteString(`<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs>`)
 	for _, n := range names {
-		s += `<Blob><Name>` + n + `</Name><Properties><Content-Length>1</Content-Length><Etag>"0x8D"</Etag>` +
-			`<Last-Modified>Fri, 01 Jan 2100 00:00:00 GMT</Last-Modified><AccessTier>Cool</AccessTier></Properties></Blob>`
+		b.WriteString(`<Blob><Name>` + n + `</Name><Properties><Content-Length>1</Content-Length><Etag>"0x8D"</Etag>` +
+			`<Last-Modified>Fri, 01 Jan 2100 00:00:00 GMT</Last-Modified><AccessTier>Cool</AccessTier></Properties></Blob>`)
 	}
-	return s + `</Blobs><NextMarker>` + next + `</NextMarker></EnumerationResults>`
+	return b.String() + `</Blobs><NextMarker>` + next + `</NextMarker></EnumerationResults>`
 }
 
 // TestListWithoutSeeks covers services that cannot begin a listing at a name: the caller is told, and lists by markers.

@@ -134,7 +134,7 @@ func (c *Container) do(ctx context.Context, q *call) (*http1.Response, error) {
 	if ok && resp.Whole {
 		return resp, nil
 	}
-	defer resp.Close()
+	defer end(resp)
 	if ok {
 		return nil, q.errorf(oms.Transient, codeCut, "the service reported success before it had the data")
 	}
@@ -159,7 +159,7 @@ func (c *Container) doEmpty(ctx context.Context, q *call, use func(http1.Fields)
 	if err != nil {
 		return err
 	}
-	defer resp.Close()
+	defer end(resp)
 	if use != nil {
 		use(resp.Fields)
 	}
@@ -176,7 +176,7 @@ func (c *Container) document(ctx context.Context, q *call, kind oms.Kind, code s
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Close()
+	defer end(resp)
 	body, err := io.ReadAll(io.LimitReader(resp, maxXMLBody+1))
 	switch {
 	case err != nil:

@@ -163,5 +163,8 @@ func transportFailed(ctx context.Context, q *call, err error) error {
 	return e
 }
 
+// end ends an answer; what is left of its body costs the connection.
+func end(resp *http1.Response) { _ = resp.Close() }
+
 // drain uses up a little of what is left of an answer, so that its connection can be used again once it is closed.
 func drain(r io.Reader) { _, _ = io.CopyN(io.Discard, r, maxDrain) }

@@ -22,7 +22,7 @@ func (c *Container) Stat(ctx context.Context, key string) (storage.Object, error
 	if err != nil {
 		return storage.Object{}, err
 	}
-	defer resp.Close()
+	defer end(resp)
 	if resp.Length < 0 {
 		return storage.Object{}, q.errorf(oms.Transient, codeBadAnswer, "the answer does not tell the size")
 	}
@@ -45,7 +45,7 @@ const maxName = 1024
 // writable refuses keys that the service would keep as others (rule D3): it wants text whose path segments do not end
 // with a dot, and takes a backslash for a slash.
 func (q *call) writable() error {
-	msg := ""
+	var msg string
 	switch {
 	case !utf8.ValidString(q.key):
 		msg = "names of blobs are UTF-8"
