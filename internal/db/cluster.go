@@ -180,42 +180,41 @@ func (b *batch) progress(ctx context.Context, list []oms.RunProgress) error {
 	return nil
 }
 
-// RunProgress returns the sum of what living workers know of the task beyond its checkpoints. QueryOver says that none of
-// its ranges is still to be listed.
+// RunProgress returns the sum of what living workers know of the task beyond its checkpoints.
 func (db *DB) RunProgress(ctx context.Context, id, generation int64) (p oms.RunProgress, err error) {
 	p = oms.RunProgress{TaskID: id, Generation: generation}
-	var workers, listing int64
-	err = db.reader.QueryRowContext(ctx, `SELECT COUNT(*), CAST(COALESCE(SUM(found), 0) AS BIGINT), CAST(COALESCE(SUM(found_bytes), 0) AS BIGINT),
-    CAST(COALESCE(SUM(partial), 0) AS BIGINT), CAST(COALESCE(SUM(speed), 0) AS BIGINT),
-    (SELECT COUNT(*) FROM ranges r WHERE r.task_id = $1 AND r.done = FALSE AND r.owner NOT IN (
-        SELECT q.owner FROM run_progress q WHERE q.task_id = $1 AND q.generation = $2 AND q.query_over = TRUE))
+	err = db.reader.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(found), 0) AS BIGINT), CAST(COALESCE(SUM(found_bytes), 0) AS BIGINT),
+    CAST(COALESCE(SUM(partial), 0) AS BIGINT), CAST(COALESCE(SUM(speed), 0) AS BIGINT)
 FROM run_progress WHERE task_id = $1 AND generation = $2 AND owner IN (SELECT owner FROM workers)`, id, generation).
-		Scan(&workers, &p.Found, &p.FoundBytes, &p.Partial, &p.Speed, &listing)
-	p.QueryOver = workers > 0 && listing == 0
+		Scan(&p.Found, &p.FoundBytes, &p.Partial, &p.Speed)
 	return p, wrap(ctx, "read progress", err)
 }
 
-// KeepProgress keeps what is shown of a task, objects found and bytes done, from going back when a worker dies that knew of
-// some beyond the checkpoints.
+// KeepProgress keeps what is shown of a task, objects found, bytes done and that all is listed, from going back when ranges
+// change hands or a worker dies that knew of something beyond the checkpoints.
 func (db *DB) KeepProgress(ctx context.Context, id, generation int64) error {
 	return db.write(ctx, "keep progress", func(tx *sql.Tx) error {
-		var found, bytes, shown, partial int64
+		var found, bytes, shown, partial, workers, listing int64
 		err := tx.QueryRowContext(ctx, `SELECT CAST(COALESCE(r.listed, 0) + COALESCE(p.found, 0) AS BIGINT),
     CAST(COALESCE(r.listed_bytes, 0) + COALESCE(p.found_bytes, 0) AS BIGINT),
-    CAST(COALESCE(r.done_bytes, 0) + COALESCE(p.partial, 0) AS BIGINT), CAST(COALESCE(p.partial, 0) AS BIGINT)
+    CAST(COALESCE(r.done_bytes, 0) + COALESCE(p.partial, 0) AS BIGINT), CAST(COALESCE(p.partial, 0) AS BIGINT), p.workers,
+    (SELECT COUNT(*) FROM ranges u WHERE u.task_id = $1 AND u.done = FALSE AND u.owner NOT IN (
+        SELECT q.owner FROM run_progress q WHERE q.task_id = $1 AND q.generation = $2 AND q.query_over = TRUE))
 FROM (SELECT SUM(listed) AS listed, SUM(listed_bytes) AS listed_bytes, SUM(migrated_bytes + skipped_bytes) AS done_bytes
     FROM ranges WHERE task_id = $1) r,
-    (SELECT SUM(found) AS found, SUM(found_bytes) AS found_bytes, SUM(partial) AS partial FROM run_progress WHERE task_id = $1 AND generation = $2) p`,
-			id, generation).Scan(&found, &bytes, &shown, &partial)
+    (SELECT SUM(found) AS found, SUM(found_bytes) AS found_bytes, SUM(partial) AS partial,
+        COUNT(*) AS workers FROM run_progress WHERE task_id = $1 AND generation = $2) p`,
+			id, generation).Scan(&found, &bytes, &shown, &partial, &workers, &listing)
 		if err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE tasks SET found = CASE WHEN found < $3 AND failed_only = FALSE THEN $3 ELSE found END,
     found_bytes = CASE WHEN found_bytes < $4 AND failed_only = FALSE THEN $4 ELSE found_bytes END,
-    shown_bytes = CASE WHEN shown_bytes < $5 THEN $5 ELSE shown_bytes END
+    shown_bytes = CASE WHEN shown_bytes < $5 THEN $5 ELSE shown_bytes END, query_over = CASE WHEN CAST($9 AS BOOLEAN) THEN TRUE ELSE query_over END
 WHERE id = $1 AND generation = $2 AND status IN ($6, $7)
-    AND ((found < $3 OR found_bytes < $4) AND failed_only = FALSE OR shown_bytes < $5 AND CAST($8 AS BIGINT) > 0)`,
-			id, generation, found, bytes, shown, oms.StatusRunning, oms.StatusRetrying, partial)
+    AND ((found < $3 OR found_bytes < $4) AND failed_only = FALSE OR shown_bytes < $5 AND CAST($8 AS BIGINT) > 0
+        OR query_over = FALSE AND CAST($9 AS BOOLEAN))`,
+			id, generation, found, bytes, shown, oms.StatusRunning, oms.StatusRetrying, partial, workers > 0 && listing == 0)
 		return err
 	})
 }

@@ -116,3 +116,4 @@ func openURL(tb testing.TB, url string, now func() time.Time, d dialect) *DB {
 func TestPostgres(t *testing.T)           { testSuite(t, openPostgres) }
 func TestPostgresSync(t *testing.T)       { testSyncSuite(t, openPostgres) }
 func TestPostgresTaskGroups(t *testing.T) { testGroupSuite(t, openPostgres) }
+func TestPostgresCluster(t *testing.T)    { testClusterSuite(t, openPostgres) }

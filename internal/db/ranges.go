@@ -28,6 +28,10 @@ RETURNING `+rangeColumns, owner, id, max(limit, 0))
 		if err != nil || len(list) == 0 {
 			return err
 		}
+		_, err = tx.ExecContext(ctx, "UPDATE run_progress SET query_over = FALSE WHERE task_id = $1 AND owner = $2", id, owner) // until its run says so again
+		if err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM work_requests WHERE task_id = $1 AND owner = $2", id, owner); err != nil {
 			return err
 		}

@@ -392,6 +392,6 @@ func (e *Engine) addShared(ctx context.Context, t oms.Task) (oms.Task, error) {
 	if err != nil {
 		return t, err
 	}
-	t.Speed, t.QueryOver = p.Speed, t.QueryOver || p.QueryOver
+	t.Speed = p.Speed
 	return t, nil
 }

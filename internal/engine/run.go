@@ -542,6 +542,9 @@ func (e *Engine) finish(ctx context.Context, r *run, ev oms.Event, res result) e
 			return oms.TaskChange{}, superseded(r.id)
 		}
 		r.keep(&cur)
+		if e.opts.Cluster { // others show that it runs until now
+			res.at = e.clock()
+		}
 		if cur.Status == oms.StatusPausing {
 			next, err := cur.Apply(oms.Event{Type: oms.EventPaused}, res.at)
 			return oms.TaskChange{Task: next, Wipe: true}, err
