@@ -50,6 +50,7 @@ func TestGroupAnswers(t *testing.T) {
 	failed.NoticeCode = new("")
 	waiting := group("a3", oms.GroupWaiting)
 	waiting.StartedAt, waiting.Error = time.Time{}, failed.Error // of an earlier run: not shown
+	paused := group("a4", oms.GroupPaused)
 
 	tests := []struct {
 		name, method, path, body string
@@ -65,6 +66,7 @@ func TestGroupAnswers(t *testing.T) {
 		{"show_unknown", "GET", groupBase + "/" + newGroupID, "", 404},
 		{"delete", "DELETE", groupBase + "/a2", "", 200},
 		{"delete_creating", "DELETE", groupBase + "/a1", "", 400},
+		{"start", "PUT", groupBase + "/a4/start", start, 200},
 		{"start_waiting", "PUT", groupBase + "/a3/start", start, 400},
 		{"stop", "PUT", groupBase + "/a1/stop", "", 200},
 		{"stop_waiting", "PUT", groupBase + "/a3/stop", "", 400},
@@ -75,7 +77,7 @@ func TestGroupAnswers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHarness(newFakeTasks())
-			h.groups.groups = newFakeGroups(running, failed, waiting).groups
+			h.groups.groups = newFakeGroups(running, failed, waiting, paused).groups
 			w := h.do(tt.method, tt.path, tt.body)
 			checkAnswer(t, w)
 			if w.Code != tt.status {
