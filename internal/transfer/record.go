@@ -66,7 +66,7 @@ func (it *item) record(o outcome) {
 		}
 	case o.action == Own:
 		j.listObject(b, oms.ListSuccess, &it.obj)
-	case o.action == Skip:
+	case o.action == Skip, o.action == LeaveOut && (it.prior != nil || it.waited != nil): // as they are counted
 		j.listObject(b, oms.ListSkip, &it.obj)
 	}
 }
