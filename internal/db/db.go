@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -180,7 +181,7 @@ func (db *DB) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) e
 		if err == nil || attempt == againLimit || !again(err, attempt) {
 			return wrap(ctx, op, err)
 		}
-		if rest(ctx, pause) != nil {
+		if rest(ctx, pause/2+rand.N(pause)) != nil { // so that those who got in each other's way do not again
 			return wrap(ctx, op, err)
 		}
 		pause *= 2
@@ -189,7 +190,7 @@ func (db *DB) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) e
 
 // A transaction is tried so often, with pauses that begin with againPause and double.
 const (
-	againLimit = 8
+	againLimit = 10
 	againPause = 5 * time.Millisecond
 )
 

@@ -244,6 +244,9 @@ func (db *DB) ChangeTasks(ctx context.Context, project, group string, ids []int6
 				return noGroup(group)
 			}
 		}
+		if err := db.lockTasks(ctx, tx, ids); err != nil {
+			return err
+		}
 		for i, id := range ids {
 			if slices.Contains(ids[:i], id) {
 				continue
@@ -260,6 +263,19 @@ func (db *DB) ChangeTasks(ctx context.Context, project, group string, ids []int6
 		db.scrub(ctx)
 	}
 	return err
+}
+
+// lockTasks locks several tasks in one order, so that changes of the same tasks do not wait for one another in a circle.
+func (db *DB) lockTasks(ctx context.Context, tx *sql.Tx, ids []int64) error {
+	if db.dialect.forUpdate == "" {
+		return nil
+	}
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		if _, err := exec(ctx, tx, "SELECT id FROM tasks WHERE id = $1"+db.dialect.forUpdate, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // changeTask does the work of ChangeTask; wiped tells that credentials were deleted.
