@@ -114,6 +114,7 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 		Ready:    s.store.Ready,
 		Metrics:  s.metrics(opts.Version),
 		Version:  opts.Version,
+		Objects:  s.plane, NoObjectLists: cfg.NoObjectLists,
 		Stopping: s.stopping,
 	})
 	s.http = &http.Server{
