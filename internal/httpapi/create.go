@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -230,6 +231,18 @@ func smnConfig(f fields) *oms.SMNConfig {
 	c.Language = choice(f, "language", "en-us", "zh-cn", "en-us")
 	c.TemplateName = f.line("message_template_name", maxText)
 	return c
+}
+
+// topicKnown refuses messages to a topic that does not exist or that the project may not use.
+func (s *service) topicKnown(ctx context.Context, project string, c *oms.SMNConfig) error {
+	if c == nil || s.topics == nil {
+		return nil
+	}
+	known, err := s.topics.Knows(ctx, project, c.TopicURN)
+	if err == nil && !known {
+		err = oms.Errorf(oms.Invalid, "OMS.0169", "The topic of smn_config does not exist or may not be used. Choose another.")
+	}
+	return err
 }
 
 func notInURN(c rune) bool { return !alphanumeric(c) && c != ':' && c != '-' && c != '_' }

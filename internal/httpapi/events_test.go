@@ -306,3 +306,29 @@ func TestWatchOverHTTP(t *testing.T) {
 		}
 	}
 }
+
+// fakeTopics knows one topic of one project.
+type fakeTopics struct{ err error }
+
+func (f fakeTopics) Knows(_ context.Context, p, urn string) (bool, error) {
+	return p == project && urn == "urn:smn:r:p:t", f.err
+}
+
+// A topic that has nowhere to go is refused when a task or group is created (OMS v2, code 0169).
+func TestTopicKnown(t *testing.T) {
+	for _, tt := range []struct {
+		topic string
+		err   error
+		want  string
+	}{
+		{`"urn:smn:r:p:t"`, nil, ""}, {`"urn:smn:r:p:u"`, nil, "OMS.0169"}, {`"urn:smn:r:p:t"`, errOutage, "OMS.2004"},
+	} {
+		h := newHarness(newFakeTasks(), func(o *Options) { o.Topics = fakeTopics{tt.err} })
+		smn := `{"topic_urn":` + tt.topic + `,"trigger_conditions":["SUCCESS"]}`
+		for path, body := range map[string]string{base: create, "/v2/" + project + "/taskgroups": createGroup} {
+			if got := code(t, h.do("POST", path, edit(t, body, "smn_config", smn))); got != tt.want {
+				t.Errorf("%s %s: got %s, want %s", path, tt.topic, got, tt.want)
+			}
+		}
+	}
+}

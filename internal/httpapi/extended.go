@@ -32,6 +32,9 @@ func (s *service) createExtendedTask(ctx context.Context, c *call) (any, error) 
 	if f.failed() {
 		return nil, *f.err
 	}
+	if err := s.topicKnown(ctx, c.project, spec.SMN); err != nil {
+		return nil, err
+	}
 	t, err := s.tasks.Create(ctx, oms.Task{ProjectID: c.project, GroupType: oms.GroupNormal, Spec: spec}, keys)
 	if err != nil {
 		return nil, err

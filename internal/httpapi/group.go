@@ -118,6 +118,9 @@ func (s *service) createGroup(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.topicKnown(ctx, c.project, spec.SMN); err != nil {
+		return nil, err
+	}
 	g, err := s.groups.CreateGroup(ctx, oms.Group{ProjectID: c.project, Spec: spec}, keys)
 	if err != nil {
 		return nil, err

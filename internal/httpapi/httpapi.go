@@ -65,6 +65,12 @@ type Audit interface {
 	Append(ctx context.Context, e oms.AuditEntry) error
 }
 
+// Topics says where messages can go; *notify.Notifier implements it.
+type Topics interface {
+	// Knows reports whether messages of the project to the topic have somewhere to go.
+	Knows(ctx context.Context, project, urn string) (bool, error)
+}
+
 // RateLimit bounds the requests of each project. The zero value is the default.
 type RateLimit struct {
 	PerSecond float64 // sustained requests per second; 0 means 100, below 0 means no limit
@@ -91,6 +97,8 @@ type Options struct {
 	Objects Objects
 	// NoObjectLists creates tasks without lists of migrated and skipped objects, unless they ask for them.
 	NoObjectLists bool
+	// Topics refuses tasks whose messages would have nowhere to go; nil refuses none.
+	Topics Topics
 	// Stopping is closed when the service begins to stop, so that streams end; nil means never.
 	Stopping <-chan struct{}
 }
@@ -109,7 +117,7 @@ func New(opts Options) http.Handler {
 		lanes: opts.Lanes, tasks: opts.Tasks, syncs: opts.Syncs, groups: opts.Groups, regions: opts.Regions, buckets: opts.Buckets, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
 		log: opts.Logger, clock: opts.Clock, limiter: newLimiter(opts.Rate, opts.Clock),
 		eventLimiter: newEventLimiter(opts.Rate, opts.Clock),
-		streams:      newHub(opts.Tasks, opts.Clock, opts.Logger), stopping: opts.Stopping,
+		streams:      newHub(opts.Tasks, opts.Clock, opts.Logger), stopping: opts.Stopping, topics: opts.Topics,
 	}
 	return s.guard(s.mux(opts, routes()))
 }
@@ -134,4 +142,5 @@ type service struct {
 	eventLimiter *limiter
 	streams      *hub
 	stopping     <-chan struct{}
+	topics       Topics
 }

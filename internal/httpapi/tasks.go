@@ -62,6 +62,9 @@ func (s *service) createTask(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.topicKnown(ctx, c.project, spec.SMN); err != nil {
+		return nil, err
+	}
 	t, err := s.tasks.Create(ctx, oms.Task{ProjectID: c.project, GroupType: oms.GroupNormal, Spec: spec}, keys)
 	if err != nil {
 		return nil, err

@@ -98,8 +98,12 @@ func (n *Notifier) post(ctx context.Context, t Target, to string, body any) erro
 		return broken("call the "+t.String(), err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // so that the connection can be used again; the status says all
-	return answered(resp.StatusCode)
+	// Read so that the connection can be used again; of what is missing nothing can be told.
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if t.kind == kindWebhook || t.kind == kindSMN {
+		return answered(resp.StatusCode)
+	}
+	return chatAnswered(t.kind, resp.StatusCode, answer)
 }
 
 // The signature of the vendor's services (OMS v2, 1.4).

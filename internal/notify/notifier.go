@@ -193,25 +193,32 @@ func (n *Notifier) attempt(ctx context.Context, notice oms.Notice) (err error) {
 	return n.send(ctx, target, compose(notice))
 }
 
-// target returns where a message goes. A topic that is named after another project of the service answers like one that
-// does not exist (rule S1).
+// target returns where a message goes.
 func (n *Notifier) target(ctx context.Context, notice oms.Notice) (Target, error) {
 	urn := notice.Content.SMN.TopicURN
-	unknown := &failure{code: codeNoTopic, detail: "notify.topics has no such topic for this project"}
-	target, ok := n.opts.Topics[urn]
-	if !ok {
-		return Target{}, unknown
-	}
-	owner := projectOf(urn)
-	if owner == notice.ProjectID {
-		return target, nil
-	}
-	projects, err := n.opts.Store.Projects(ctx)
+	known, err := n.Knows(ctx, notice.ProjectID, urn)
 	if err != nil {
 		return Target{}, &failure{code: codeInternal, detail: "the projects cannot be read", again: true}
 	}
-	if slices.ContainsFunc(projects, func(p oms.Project) bool { return p.ID == owner }) {
-		return Target{}, unknown
+	if !known {
+		return Target{}, &failure{code: codeNoTopic, detail: "notify.topics has no such topic for this project"}
 	}
-	return target, nil
+	return n.opts.Topics[urn], nil
+}
+
+// Knows reports whether messages of the project to the topic have somewhere to go. A topic that is named after another
+// project of the service answers like one that does not exist (rule S1).
+func (n *Notifier) Knows(ctx context.Context, project, urn string) (bool, error) {
+	if _, ok := n.opts.Topics[urn]; !ok {
+		return false, nil
+	}
+	owner := projectOf(urn)
+	if owner == project {
+		return true, nil
+	}
+	projects, err := n.opts.Store.Projects(ctx)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(projects, func(p oms.Project) bool { return p.ID == owner }), nil
 }

@@ -18,7 +18,7 @@ type Target struct {
 	user    string  // of SMN an access key, of mail a user name; "" for none
 	secret  string
 	address string // host:port
-	topic   string // of SMN: the topic that is published to; "" is the one that the task names
+	topic   string // of SMN: the topic that is published to, "" is the one that the task names; of Telegram the chat
 
 	// Of mail.
 	host string
@@ -55,7 +55,7 @@ func (t Target) String() string { return string(t.kind) }
 func (t Target) GoString() string { return t.String() }
 
 // errTarget is what most unusable targets are.
-var errTarget = errors.New("want a URL that begins with https://, http://, smn+https://, smtp:// or smtps://")
+var errTarget = errors.New("want a URL that begins with https://, http://, smn+https://, smtp://, smtps://, or the name of a chat service with +https://")
 
 // ParseTarget reads a target:
 //
@@ -64,6 +64,11 @@ var errTarget = errors.New("want a URL that begins with https://, http://, smn+h
 //	                                           is the one that the task names
 //	smtp://user:password@host:587?from=A&to=B  mail, several to; STARTTLS is required unless tls=off is given
 //	smtps://user:password@host:465?from=A&to=B mail over TLS from the first byte on
+//	slack+https://…, teams+https://…, discord+https://…, wecom+https://…
+//	                                           incoming webhook of a chat service: its URL with a prefix
+//	dingtalk+https://…&secret=S, feishu+https://…?secret=S (lark+https:// as well)
+//	                                           the same; with secret each message is signed
+//	telegram+https://api.telegram.org/botTOKEN?chat_id=ID
 //
 // The error says what is wrong and holds nothing of the text.
 func ParseTarget(text string) (Target, error) {
@@ -81,6 +86,9 @@ func ParseTarget(text string) (Target, error) {
 		return smnTarget(t)
 	case "smtp", "smtps":
 		return mailTarget(t)
+	}
+	if service, scheme, ok := withoutChat(u); ok {
+		return chatTarget(t, service, scheme)
 	}
 	return Target{}, errTarget
 }
@@ -169,6 +177,9 @@ func (n *Notifier) send(ctx context.Context, t Target, m message) error {
 	case kindMail:
 		return n.mail(ctx, t, m)
 	case kindWebhook:
+	case kindSlack, kindTeams, kindDiscord, kindTelegram, kindDingTalk, kindWeCom, kindFeishu:
+		to, body := chat(t, m, n.opts.Clock())
+		return n.post(ctx, t, to, body)
 	}
 	return n.hook(ctx, t, m)
 }

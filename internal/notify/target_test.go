@@ -21,6 +21,14 @@ func TestParseTarget(t *testing.T) {
 		{"smtp://u:" + canary + "@mail.example.org" + mail, "mail", "mail.example.org:587"},
 		{"smtp://mail.example.org:25" + mail + "&to=b@example.org&tls=off", "mail", "mail.example.org:25"},
 		{"smtps://u%40example.org:" + canary + "@[2001:db8::1]" + mail, "mail", "[2001:db8::1]:465"},
+		{"slack+https://hooks.slack.com/services/T/B/" + canary, "Slack", "hooks.slack.com:443"},
+		{"teams+https://x.logic.azure.com:444/workflows/w?sig=" + canary, "Teams", "x.logic.azure.com:444"},
+		{"discord+https://discord.com/api/webhooks/1/" + canary, "Discord", "discord.com:443"},
+		{"telegram+https://api.telegram.org/bot1:" + canary + "?chat_id=-7", "Telegram", "api.telegram.org:443"},
+		{"dingtalk+https://oapi.dingtalk.com/robot/send?access_token=" + canary + "&secret=" + canary, "DingTalk", "oapi.dingtalk.com:443"},
+		{"wecom+http://127.0.0.1/cgi-bin/webhook/send?key=" + canary, "WeCom", "127.0.0.1:80"},
+		{"feishu+https://open.feishu.cn/open-apis/bot/v2/hook/x?secret=" + canary, "Feishu", "open.feishu.cn:443"},
+		{"lark+https://open.larksuite.com/open-apis/bot/v2/hook/" + canary, "Feishu", "open.larksuite.com:443"},
 	}
 	for _, tt := range tests {
 		target, err := ParseTarget(tt.text)
@@ -42,6 +50,8 @@ func TestParseTargetRefuses(t *testing.T) {
 		"https://host:" + canary, "https://ho%zz" + canary, "https:" + canary + "@host", "https://host/\xff" + canary,
 		"smn+https://AK:" + canary + "@host/path", "smn+https://" + canary + "@host", "smn+https://host?x=" + canary,
 		"smn+https://host?topic_urn=" + canary,
+		"irc+https://host/" + canary, "slack+ftp://host/" + canary, "slack+https://host?" + canary, "slack+https://" + canary + "@host/x",
+		"telegram+https://host/bot" + canary, "dingtalk+https://host?secret=" + canary,
 		"smtp://host?to=" + canary + "@b.c", "smtp://host?from=a@b.c", "smtp://host?from=" + canary + "&to=a@b.c",
 		"smtp://host?from=a@b.c&to=" + canary, "smtp://host?from=a@b.c&to=a@b.c&tls=" + canary, "smtps://host?from=a@b.c&to=a@b.c&tls=off",
 		"smtp://" + canary + "@host?from=a@b.c&to=a@b.c", "smtp://host/" + canary + "?from=a@b.c&to=a@b.c",

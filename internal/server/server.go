@@ -116,6 +116,7 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 		Version:  opts.Version,
 		Objects:  s.plane, NoObjectLists: cfg.NoObjectLists,
 		Stopping: s.stopping,
+		Topics:   s.notifier,
 	})
 	s.http = &http.Server{
 		Handler:           handler,
