@@ -145,3 +145,34 @@ func TestGoogleKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestURLList covers urls:FILE as a source: the same file is the same migration, and only what is a file is taken.
+func TestURLList(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "my list")
+	if err := os.WriteFile(path, []byte("http://a.test/x\tx\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := testEnv(t, map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"})
+	const dst = "s3://b/p/?region=eu-west-1"
+	m, err := newMigration(env, "urls:"+path, dst, taskRules{overwrite: "different"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.spec.Type != oms.TypeURLList || m.spec.Src.CloudType != oms.CloudURL || m.spec.Src.ListFile == nil || m.urlList != path ||
+		!m.keys.Src.IsZero() || len(m.endpoints) != 1 {
+		t.Errorf("got %+v with list %q", m.spec, m.urlList)
+	}
+	t.Chdir(filepath.Dir(path))
+	again, err := newMigration(env, "urls:my list", dst, taskRules{overwrite: "different"})
+	if err != nil || again.id != m.id {
+		t.Errorf("by its short name: got another migration, or %v", err)
+	}
+	for _, src := range []string{"urls:", "urls:" + path + "x", "urls://host/list", "urls:."} {
+		if _, err := newMigration(env, src, dst, taskRules{overwrite: "different"}); err == nil {
+			t.Errorf("%q was taken", src)
+		}
+	}
+	if _, err := newMigration(env, dst, "urls:"+path, taskRules{overwrite: "different"}); err == nil {
+		t.Error("a list was taken for a destination")
+	}
+}

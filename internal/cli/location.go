@@ -169,7 +169,9 @@ func vendorByScheme(scheme string) (vendor, error) {
 		known = append(known, v.scheme)
 	}
 	switch scheme {
-	case "file", "urls":
+	case "urls":
+		return vendor{}, usageErrorf("urls:FILE can only be the source of oms migrate")
+	case "file":
 		return vendor{}, usageErrorf("%s: locations are not supported in this version; supported are %s", scheme, strings.Join(known, ", "))
 	}
 	return vendor{}, usageErrorf("unknown kind of location %q; supported are %s", oms.Clean(scheme), strings.Join(known, ", "))

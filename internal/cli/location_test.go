@@ -88,7 +88,7 @@ func TestParseLocationMistakes(t *testing.T) {
 		"az:///c":                    "az://account/container/prefix",
 		"az://u:p@a/c":               "az://account/container/prefix",
 		"file:///dir":                "not supported in this version",
-		"urls:list.txt":              "not supported in this version",
+		"urls:list.txt":              "only be the source",
 	} {
 		_, err := parseLocation(text)
 		if err == nil || !strings.Contains(err.Error(), want) || statusOf(err) != statusUsage {

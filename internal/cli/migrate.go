@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,8 @@ for what is new or different.
 
 SRC and DST are SCHEME://BUCKET/PREFIX?PARAMETERS. The schemes are s3, obs, oss, cos, bos, kodo, ks3, qingstor, us3,
 gs, and az as in az://ACCOUNT/CONTAINER/PREFIX; the parameters are region, endpoint, profile and path_style. With an
-endpoint any S3 store will do, and private addresses are allowed.
+endpoint any S3 store will do, and private addresses are allowed. SRC can be urls:FILE as well, a list of lines with a
+URL, a tab and the name that its object gets.
 
 Objects whose key starts with SRC's prefix are migrated. They keep their whole key, and DST's prefix is put before
 it, as it is: s3://a/photos/ and s3://b/old/ make photos/1.jpg to old/photos/1.jpg.
@@ -111,6 +113,7 @@ type migration struct {
 	spec      oms.TaskSpec
 	keys      oms.TaskCredentials
 	endpoints []oms.Endpoint
+	urlList   string // path of the list of URLs that is the source; "" when it is a bucket
 	id        string // the same for the same source and destination
 }
 
@@ -120,15 +123,15 @@ func newMigration(env *Env, srcText, dstText string, rules taskRules) (*migratio
 	if err != nil {
 		return nil, err
 	}
-	src, srcEnd, err := resolveLocation(env, table, srcText)
-	if err != nil {
-		return nil, err
-	}
 	dst, dstEnd, err := resolveLocation(env, table, dstText)
 	if err != nil {
 		return nil, err
 	}
 	m := &migration{}
+	srcID, err := m.from(env, table, srcText)
+	if err != nil {
+		return nil, err
+	}
 	mode, err := rules.overwriteMode()
 	if err != nil {
 		return nil, err
@@ -137,24 +140,16 @@ func newMigration(env *Env, srcText, dstText string, rules taskRules) (*migratio
 	if err != nil {
 		return nil, err
 	}
-	if m.keys.Src, err = src.credentials(env, source); err != nil {
-		return nil, err
-	}
 	if m.keys.Dst, err = dst.credentials(env, destination); err != nil {
-		return nil, err
-	}
-	if srcEnd, err = src.locate(srcEnd, m.keys.Src); err != nil {
 		return nil, err
 	}
 	if dstEnd, err = dst.locate(dstEnd, m.keys.Dst); err != nil {
 		return nil, err
 	}
-	m.endpoints, m.id = []oms.Endpoint{srcEnd, dstEnd}, migrationID(src, srcEnd, dst, dstEnd)
+	m.endpoints, m.id = append(m.endpoints, dstEnd), migrationID(srcID, dst.identity(dstEnd))
 	m.spec = oms.TaskSpec{
-		Type: oms.TypePrefix,
-		Src: oms.SourceNode{
-			CloudType: src.vendor.cloud, Region: srcEnd.Region, Bucket: src.bucket, Keys: []string{src.prefix}, Endpoint: srcEnd,
-		},
+		Type: m.spec.Type,
+		Src:  m.spec.Src,
 		Dst: oms.DestinationNode{
 			CloudType: dst.vendor.cloud, Region: dstEnd.Region, Bucket: dst.bucket, SavePrefix: dst.prefix, Endpoint: dstEnd,
 		},
@@ -179,13 +174,58 @@ func resolveLocation(env *Env, table *region.Table, text string) (location, oms.
 	return l, end, err
 }
 
-// migrationID names a pair of places. Keys, profiles and rules do not count.
-func migrationID(src location, srcEnd oms.Endpoint, dst location, dstEnd oms.Endpoint) string {
+// urlScheme begins a source that is a list of URLs in a file: urls:FILE.
+const urlScheme = "urls:"
+
+// from reads the source and returns what tells it from others.
+func (m *migration) from(env *Env, table *region.Table, text string) (identity []string, err error) {
+	if path, ok := strings.CutPrefix(text, urlScheme); ok {
+		return m.fromURLs(path)
+	}
+	l, end, err := resolveLocation(env, table, text)
+	if err != nil {
+		return nil, err
+	}
+	if m.keys.Src, err = l.credentials(env, source); err != nil {
+		return nil, err
+	}
+	if end, err = l.locate(end, m.keys.Src); err != nil {
+		return nil, err
+	}
+	m.endpoints, m.spec.Type = append(m.endpoints, end), oms.TypePrefix
+	m.spec.Src = oms.SourceNode{CloudType: l.vendor.cloud, Region: end.Region, Bucket: l.bucket, Keys: []string{l.prefix}, Endpoint: end}
+	return l.identity(end), nil
+}
+
+// fromURLs takes a list of URLs in a file, which is read by the engine.
+func (m *migration) fromURLs(path string) (identity []string, err error) {
+	if path == "" || strings.HasPrefix(path, "//") {
+		return nil, usageErrorf("a list of URLs is written urls:FILE")
+	}
+	if m.urlList, err = filepath.Abs(path); err != nil {
+		return nil, usageError(err)
+	}
+	info, err := os.Stat(m.urlList)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, usageErrorf("%s is no file", m.urlList)
+	}
+	list := server.LocalList()
+	m.spec.Type, m.spec.Src = oms.TypeURLList, oms.SourceNode{CloudType: oms.CloudURL, ListFile: &list}
+	return []string{urlScheme, m.urlList}, nil
+}
+
+// identity is what tells a place from others. Keys, profiles and rules do not count.
+func (l location) identity(end oms.Endpoint) []string {
+	return []string{string(l.vendor.cloud), end.URL, end.Region, l.path(), l.prefix}
+}
+
+// migrationID names a pair of places.
+func migrationID(src, dst []string) string {
 	h := sha256.New()
-	for _, part := range []string{
-		string(src.vendor.cloud), srcEnd.URL, srcEnd.Region, src.path(), src.prefix,
-		string(dst.vendor.cloud), dstEnd.URL, dstEnd.Region, dst.path(), dst.prefix,
-	} {
+	for _, part := range slices.Concat(src, dst) {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
@@ -245,7 +285,7 @@ func runMigrate(ctx context.Context, env *Env, src, dst string, opts migrateOpti
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	local, err := server.OpenLocal(ctx, server.LocalOptions{
-		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, MinRequests: opts.minRequests, Memory: memory, PartSize: partSize, Endpoints: m.endpoints,
+		DataDir: filepath.Join(dir, "migrate-"+m.id), Concurrency: opts.concurrency, MinRequests: opts.minRequests, Memory: memory, PartSize: partSize, Endpoints: m.endpoints, URLList: m.urlList,
 		Version: buildVersion(), Logger: log, Clock: env.Now,
 	})
 	if err != nil {

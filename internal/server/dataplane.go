@@ -18,6 +18,8 @@ import (
 	"github.com/openoms/openoms/internal/engine"
 	"github.com/openoms/openoms/internal/guard"
 	"github.com/openoms/openoms/internal/oms"
+	"github.com/openoms/openoms/internal/storage"
+	"github.com/openoms/openoms/internal/storage/localfile"
 	"github.com/openoms/openoms/internal/storage/urllist"
 	"github.com/openoms/openoms/internal/transfer"
 )
@@ -50,6 +52,7 @@ type dataPlaneOptions struct {
 	groups      oms.GroupLimits
 	zone        string // "" is UTC
 	userAgent   string
+	urlList     string // path of the file that is LocalList; "" when there is none
 	log         *slog.Logger
 	clock       func() time.Time
 }
@@ -67,9 +70,13 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 	requests := cmp.Or(opts.concurrency, mostRequests)
 	lanes := guard.New(guard.Options{MinSlots: opts.minRequests, MaxSlots: requests, Memory: opts.store, Logger: opts.log, Clock: opts.clock})
 	connections := newConnections(network, requests)
-	opener := urllist.NewOpener(connections.opener(opts.clock, opts.userAgent), urllist.Options{
+	var opener storage.Opener = urllist.NewOpener(connections.opener(opts.clock, opts.userAgent), urllist.Options{
 		Transport: connections.web, Clock: opts.clock, UserAgent: opts.userAgent,
 	})
+	if opts.urlList != "" {
+		list := LocalList()
+		opener = localfile.NewOpener(opener, list.Bucket, list.Key, opts.urlList)
+	}
 	e, err := engine.New(engine.Options{
 		Owner:     newOwner(),
 		Store:     opts.store,

@@ -67,6 +67,9 @@ func (l *Local) Run(ctx context.Context) error { return l.plane.Run(ctx) }
 // Close gives the data directory back.
 func (k *Keys) Close() error { return k.store.close() }
 
+// LocalList returns the name that a list file on this machine goes by in tasks: that of no bucket.
+func LocalList() oms.ListFile { return oms.ListFile{Bucket: "list on this machine", Key: "urls.txt"} }
+
 // LocalOptions are what a Local needs. All fields are required but those whose zero is automatic.
 type LocalOptions struct {
 	DataDir     string
@@ -75,6 +78,7 @@ type LocalOptions struct {
 	Memory      int64          // bytes of buffers; 0 is automatic
 	PartSize    int64          // bytes of the parts of large objects; 0 is automatic
 	Endpoints   []oms.Endpoint // that the person at the keyboard named
+	URLList     string         // path of the list file that tasks know as LocalList; "" when there is none
 	Version     string         // of the program
 	Logger      *slog.Logger
 	Clock       func() time.Time
@@ -104,7 +108,8 @@ func OpenLocal(ctx context.Context, opts LocalOptions) (*Local, error) {
 		return nil, err
 	}
 	plane, err := newDataPlane(dataPlaneOptions{
-		store: st, egress: egress.Options{AllowPrivate: true, AnyPort: true, AllowEndpoints: endpoints},
+		urlList: opts.URLList,
+		store:   st, egress: egress.Options{AllowPrivate: true, AnyPort: true, AllowEndpoints: endpoints},
 		concurrency: opts.Concurrency, minRequests: opts.MinRequests, memory: opts.Memory, partSize: opts.PartSize, quota: oms.Quota{Running: 1, Waiting: 1 << 30, CreatedPerDay: 1 << 30},
 		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
 	})
