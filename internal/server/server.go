@@ -111,10 +111,10 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 	}
 	handler := httpapi.New(httpapi.Options{
 		Tasks: s.plane, Syncs: s.plane, Groups: s.plane, Regions: regions, Buckets: newInquiry(s.plane, regions, opts), Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
-		Ready:    s.store.Ready,
-		Metrics:  s.metrics(opts.Version),
-		Version:  opts.Version,
-		Objects:  s.plane, NoObjectLists: cfg.NoObjectLists,
+		Ready:   s.store.Ready,
+		Metrics: s.metrics(opts.Version),
+		Version: opts.Version,
+		Objects: s.plane, NoObjectLists: cfg.NoObjectLists,
 		Stopping: s.stopping,
 		Topics:   s.notifier,
 	})
