@@ -13,7 +13,9 @@ func testRestores(t *testing.T, db *DB, c *clock) {
 	rs := mustClaim(t, db, "w", task.ID, 10)
 	keys, over := rs[0], rs[1]
 	now := c.now()
-	row := func(key string, size int64, at time.Time) oms.Restore { return oms.Restore{Key: key, Size: size, NotBefore: at} }
+	row := func(key string, size int64, at time.Time) oms.Restore {
+		return oms.Restore{Key: key, Size: size, NotBefore: at}
+	}
 	work := func(q oms.RestoreQuery) oms.RestoreWork {
 		t.Helper()
 		w, err := db.RestoreWork(t.Context(), "w", task.ID, q)

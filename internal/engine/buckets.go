@@ -33,7 +33,7 @@ type destination interface {
 func (e *Engine) openSource(ctx context.Context, spec oms.TaskSpec, keys oms.Credentials) (storage.Reader, error) {
 	b := storage.Bucket{
 		CloudType: spec.Src.CloudType, Endpoint: spec.Src.Endpoint, Name: sourceBucket(spec.Src), Credentials: keys,
-		RequesterPays: spec.RequesterPays,
+		RequesterPays: spec.RequesterPays, FileSystem: spec.Src.FileSystem,
 	}
 	if spec.CDN != nil {
 		b.CDN = &storage.CDN{CDN: *spec.CDN, Key: keys.CDNKey}
@@ -52,7 +52,7 @@ func (e *Engine) openDestination(ctx context.Context, spec oms.TaskSpec, keys om
 		cloud = oms.CloudHEC
 	}
 	b, err := e.opts.Opener.Open(ctx, storage.Bucket{
-		CloudType: cloud, Endpoint: spec.Dst.Endpoint, Name: spec.Dst.Bucket, Credentials: keys,
+		CloudType: cloud, Endpoint: spec.Dst.Endpoint, Name: spec.Dst.Bucket, Credentials: keys, FileSystem: spec.Dst.FileSystem,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open destination bucket: %w", err)

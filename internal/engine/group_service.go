@@ -74,7 +74,11 @@ func (e *Engine) CreateGroup(ctx context.Context, g oms.Group, keys oms.TaskCred
 	if err := checkSpec(g.Spec); err != nil {
 		return oms.Group{}, err
 	}
-	if err := e.checkBuckets(ctx, g.Spec, keys); err != nil {
+	spec, err := e.learnBuckets(ctx, g.Spec, keys)
+	if g.Spec = spec; err == nil {
+		err = e.checkBuckets(ctx, g.Spec, keys)
+	}
+	if err != nil {
 		e.log.InfoContext(ctx, "task group refused", "project_id", g.ProjectID, "err", err)
 		return oms.Group{}, err
 	}

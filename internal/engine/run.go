@@ -177,6 +177,9 @@ func (e *Engine) probe(ctx context.Context, t oms.Task, dst destination) (transf
 	began := time.Now()
 	for {
 		abilities, err := transfer.Probe(ctx, dst, "oms/probe/"+t.Name)
+		if err == nil {
+			err = transfer.ProbeAttrs(ctx, dst, "oms/probe/"+t.Name, e.attrsOf(t.Spec))
+		}
 		if err == nil || !oms.KindOf(err).Retryable() || time.Since(began) > e.opts.Transfer.Patience {
 			return abilities, err
 		}

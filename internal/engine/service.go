@@ -17,12 +17,16 @@ func (e *Engine) Create(ctx context.Context, t oms.Task, keys oms.TaskCredential
 	if err := checkSpec(t.Spec); err != nil {
 		return oms.Task{}, err
 	}
-	if err := e.checkBuckets(ctx, t.Spec, keys); err != nil {
+	spec, err := e.learnBuckets(ctx, t.Spec, keys)
+	if t.Spec = spec; err == nil {
+		err = e.checkBuckets(ctx, t.Spec, keys)
+	}
+	if err != nil {
 		e.log.InfoContext(ctx, "task refused", "project_id", t.ProjectID, "err", err)
 		return oms.Task{}, err
 	}
 	t.Status, t.Generation, t.QueuedAt = oms.StatusWaiting, 1, e.clock()
-	t, err := e.store.CreateTask(ctx, t, e.opts.Quota, func(id int64) (map[string][]byte, error) {
+	t, err = e.store.CreateTask(ctx, t, e.opts.Quota, func(id int64) (map[string][]byte, error) {
 		return sealAll(e.opts.Sealer, t.ProjectID, id, keys)
 	})
 	if err != nil {

@@ -21,12 +21,16 @@ func (e *Engine) CreateSync(ctx context.Context, t oms.SyncTask, keys oms.TaskCr
 	if sameStore && sourceBucket(t.Spec.Src) == t.Spec.Dst.Bucket {
 		return oms.SyncTask{}, oms.Errorf(oms.Invalid, "OMS.0058", "source and destination are the same bucket")
 	}
-	if err := e.checkBuckets(ctx, t.Spec, keys); err != nil {
+	spec, err := e.learnBuckets(ctx, t.Spec, keys)
+	if t.Spec = spec; err == nil {
+		err = e.checkBuckets(ctx, t.Spec, keys)
+	}
+	if err != nil {
 		e.log.InfoContext(ctx, "synchronization task refused", "project_id", t.ProjectID, "err", err)
 		return oms.SyncTask{}, err
 	}
 	t.ID, t.Status, t.Generation = newUUID(), oms.SyncRunning, 1
-	t, err := e.store.CreateSync(ctx, t, e.opts.Quota.SyncTasks, func(t oms.SyncTask) (map[string][]byte, error) {
+	t, err = e.store.CreateSync(ctx, t, e.opts.Quota.SyncTasks, func(t oms.SyncTask) (map[string][]byte, error) {
 		return sealAll(e.opts.Sealer, t.ProjectID, t.Number, keys)
 	})
 	if err != nil {

@@ -185,7 +185,7 @@ func options(f fields, spec *oms.TaskSpec) {
 	spec.MigrateMetadata = f.truth("enable_metadata_migration")
 	spec.RecordFailures = !f.has("enable_failed_object_recording") || f.truth("enable_failed_object_recording")
 	spec.RequesterPays = f.truth("enable_requester_pays")
-	restore, kms := f.truth("enable_restore"), f.truth("enable_kms")
+	spec.Restore, spec.KMS = f.truth("enable_restore"), f.truth("enable_kms")
 	spec.Overwrite = choice(f, "object_overwrite_mode", oms.OverwriteIfDifferent,
 		oms.NoOverwrite, oms.OverwriteIfDifferent, oms.OverwriteIfCRC64, oms.FullOverwrite)
 	spec.StorageClassSent = f.has("dst_storage_policy")
@@ -195,13 +195,6 @@ func options(f fields, spec *oms.TaskSpec) {
 		oms.CheckSizeModified, oms.CheckCRC64, oms.CheckNone)
 	urlOnly(f, *spec)
 	spec.Priority = choice(f, "task_priority", oms.PriorityMedium, oms.PriorityHigh, oms.PriorityMedium, oms.PriorityLow)
-	// What is not supported is refused last, so that mistakes are named first.
-	if restore {
-		f.unsupported("enable_restore")
-	}
-	if kms {
-		f.unsupported("enable_kms")
-	}
 }
 
 func description(f fields) string {

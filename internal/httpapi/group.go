@@ -295,7 +295,7 @@ func groupView(g oms.Group, now time.Time) omsv2.TaskGroup {
 		MigrateSince: millis(g.Spec.MigrateSince), StartTime: millis(g.StartedAt), TotalTime: g.Elapsed(now).Milliseconds(),
 		ErrorReason: reasonView(asTask(g)), FailedObjectRecord: recordView(g.FailedList),
 		ObjectOverwriteMode: string(g.Spec.Overwrite), DstStoragePolicy: string(g.Spec.StoragePolicy),
-		ConsistencyCheck: string(g.Spec.Consistency), OBSSystem: "BUCKET",
+		ConsistencyCheck: string(g.Spec.Consistency), OBSSystem: obsSystem(g.Spec),
 	}
 	setGroupCounters(&v, g)
 	if g.Status == oms.GroupCreating || g.Status == oms.GroupMonitoring {

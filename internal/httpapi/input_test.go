@@ -97,8 +97,8 @@ func TestCreateTaskRefusals(t *testing.T) {
 		{"consistency_check", `"no_check"`, "OMS.1003"},
 		{"task_priority", `"high"`, "OMS.1003"},
 		{"task_priority", `""`, "OMS.1003"},
-		{"enable_restore", "true", "OMS.1003"},
-		{"enable_kms", "true", "OMS.1003"},
+		{"enable_restore", "1", "OMS.1010"},
+		{"enable_kms", "1", "OMS.1010"},
 		// Traffic limits.
 		{"bandwidth_policy", "[null]", "OMS.1004"},
 		{"bandwidth_policy", "[1]", "OMS.1010"},

@@ -27,7 +27,7 @@ func taskView(t oms.Task, now time.Time) omsv2.Task {
 		SuccessRecordErrorReason: t.SuccessListCode, SkipRecordErrorReason: t.SkipListCode,
 		SMNInfo: smnView(t), SourceCDN: cdnView(t.Spec.CDN),
 		ObjectOverwriteMode: string(t.Spec.Overwrite), DstStoragePolicy: string(t.Spec.StoragePolicy),
-		ConsistencyCheck: string(t.Spec.Consistency), OBSSystem: "BUCKET", TaskPriority: string(t.Spec.Priority),
+		ConsistencyCheck: string(t.Spec.Consistency), OBSSystem: obsSystem(t.Spec), TaskPriority: string(t.Spec.Priority),
 	}
 	setCounters(&v, t)
 	setPace(&v, t)
@@ -167,4 +167,12 @@ func cdnView(c *oms.CDN) *omsv2.SourceCDN {
 		return nil
 	}
 	return &omsv2.SourceCDN{Domain: c.Domain, Protocol: c.Protocol, AuthenticationType: c.AuthenticationType}
+}
+
+// obsSystem says what kind of bucket the destination is.
+func obsSystem(spec oms.TaskSpec) string {
+	if spec.Dst.FileSystem {
+		return "PFS"
+	}
+	return "BUCKET"
 }

@@ -20,6 +20,8 @@ type SourceNode struct {
 	Keys      []string  `json:"keys,omitempty"`   // object names or prefixes, as the task type says
 	ListFile  *ListFile `json:"list_file,omitempty"`
 	Endpoint  Endpoint  `json:"endpoint"`
+	// FileSystem says that the bucket is a parallel file system; found out when the task is created.
+	FileSystem bool `json:"file_system,omitempty"`
 }
 
 // ListFile names a list of keys or URLs in a bucket of the destination region.
@@ -36,6 +38,8 @@ type DestinationNode struct {
 	Bucket     string    `json:"bucket"`
 	SavePrefix string    `json:"save_prefix,omitempty"` // put before every key, plain concatenation
 	Endpoint   Endpoint  `json:"endpoint"`
+	// FileSystem says that the bucket is a parallel file system; found out when the task is created.
+	FileSystem bool `json:"file_system,omitempty"`
 }
 
 // DestinationKey maps a source key to its key at the destination.

@@ -28,6 +28,7 @@ type clusterConfig struct {
 	Quota        oms.Quota
 	Groups       oms.GroupLimits
 	TimeZone     string // of traffic limits; Local is that of each machine
+	Archives     Archives
 }
 
 // publish leaves the settings of this server for workers. Those of the server that started last count.
@@ -38,6 +39,7 @@ func publish(ctx context.Context, st *store, cfg Config, rules egress.Options) e
 	text, err := json.Marshal(clusterConfig{
 		AllowPrivate: cfg.AllowPrivate, Allow: cfg.Allow, Endpoints: rules.AllowEndpoints, Quota: cfg.Quota, Groups: cfg.Groups,
 		TimeZone: cfg.TimeZone,
+		Archives: cfg.Archives,
 	})
 	if err != nil {
 		return err
@@ -96,6 +98,7 @@ func (w *Worker) wire(ctx context.Context, cfg Config, opts WorkerOptions) error
 		store:       w.store,
 		egress:      egress.Options{AllowPrivate: shared.AllowPrivate, Allow: shared.Allow, AllowEndpoints: shared.Endpoints},
 		concurrency: cfg.Concurrency, memory: cfg.Memory, quota: shared.Quota, groups: shared.Groups, zone: shared.TimeZone, cluster: true,
+		archives:  shared.Archives,
 		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
 	})
 	return err

@@ -51,6 +51,7 @@ type Config struct {
 	Allow        []netip.Prefix
 	Quota        oms.Quota
 	Groups       oms.GroupLimits
+	Archives     Archives
 	Topics       map[string]string // smn_config.topic_urn to the URL that its messages really go to; they hold secrets
 }
 
@@ -312,6 +313,8 @@ type file struct {
 	Regions []fileRegion         `yaml:"regions"`
 	Network fileNetwork          `yaml:"network"`
 	Limits  fileLimits           `yaml:"limits"`
+	Restore fileRestore          `yaml:"restore"`
+	Classes fileClasses          `yaml:"storage_classes"`
 	Notify  fileNotify           `yaml:"notify"`
 }
 
@@ -391,6 +394,9 @@ func (c *Config) parse(text []byte) error {
 		c.Allow = append(c.Allow, p)
 	}
 	if err := c.applyLimits(f.Limits); err != nil {
+		return err
+	}
+	if err := c.Archives.apply(f.Restore, f.Classes); err != nil {
 		return err
 	}
 	return c.applyTopics(f.Notify.Topics)

@@ -21,6 +21,7 @@ import (
 	"github.com/openoms/openoms/internal/storage"
 	"github.com/openoms/openoms/internal/storage/localfile"
 	"github.com/openoms/openoms/internal/storage/urllist"
+	"github.com/openoms/openoms/internal/storageclass"
 	"github.com/openoms/openoms/internal/transfer"
 )
 
@@ -51,6 +52,7 @@ type dataPlaneOptions struct {
 	quota       oms.Quota
 	groups      oms.GroupLimits
 	zone        string // "" is UTC
+	archives    Archives
 	userAgent   string
 	urlList     string // path of the file that is LocalList; "" when there is none
 	log         *slog.Logger
@@ -62,6 +64,10 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 	zone, err := time.LoadLocation(opts.zone)
 	if err != nil {
 		return nil, oms.Errorf(oms.Invalid, "", "time zone: %s", err.Error())
+	}
+	classes, err := storageclass.New(opts.archives.Classes)
+	if err != nil {
+		return nil, err
 	}
 	network, err := egress.New(opts.egress)
 	if err != nil {
@@ -83,10 +89,12 @@ func newDataPlane(opts dataPlaneOptions) (*dataPlane, error) {
 		Sealer:    opts.store.sealer,
 		Opener:    opener,
 		Resources: transfer.NewResources(transfer.Bounds{Slots: opts.concurrency, Memory: opts.memory, Guard: lanes}),
-		Transfer:  transfer.Options{Workers: opts.concurrency, Walkers: walkers(opts.concurrency), PartSize: opts.partSize, Spool: transfer.Spool{Dir: opts.store.dir}},
+		Transfer:  transfer.Options{Workers: opts.concurrency, Walkers: walkers(opts.concurrency), PartSize: opts.partSize, Spool: transfer.Spool{Dir: opts.store.dir}, Restoring: opts.archives.restoring()},
 		Quota:     opts.quota,
 		Groups:    opts.groups,
 		Zone:      zone,
+		Restores:  opts.archives.Budget,
+		Classes:   classes,
 		Logger:    opts.log,
 		Clock:     opts.clock,
 		NoWorkers: opts.noWorkers,

@@ -101,6 +101,7 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 	s.plane, err = newDataPlane(dataPlaneOptions{
 		cluster: cfg.Database != "",
 		store:   s.store, egress: rules, concurrency: cfg.Concurrency, minRequests: cfg.MinConcurrency, memory: cfg.Memory, partSize: cfg.PartSize, noWorkers: cfg.NoWorkers, quota: cfg.Quota, groups: cfg.Groups, zone: cfg.TimeZone,
+		archives:  cfg.Archives,
 		userAgent: "openoms/" + opts.Version, log: opts.Logger, clock: opts.Clock,
 	})
 	if err != nil {

@@ -21,6 +21,10 @@ func ParseSize(text string) (int64, error) {
 		factor = 1 << 20
 	case "g", "gib":
 		factor = 1 << 30
+	case "t", "tib":
+		factor = 1 << 40
+	case "tb":
+		factor = 1e12
 	case "kb":
 		factor = 1e3
 	case "mb":

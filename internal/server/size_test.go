@@ -10,7 +10,7 @@ func TestParseSize(t *testing.T) {
 			t.Errorf("ParseSize(%q) = %d, %v, want %d", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "x", "MiB", "-1", "1TiB", "nan", "1e400", "99999999999GiB", "1 2"} {
+	for _, text := range []string{"", "x", "MiB", "-1", "1PiB", "nan", "1e400", "99999999999GiB", "1 2"} {
 		if got, err := ParseSize(text); err == nil {
 			t.Errorf("ParseSize(%q) = %d, want an error", text, got)
 		}

@@ -148,9 +148,9 @@ func (c *call) partNumber() (int, error) {
 // newPart makes a part with the ETag and checksum of its content.
 func (c *call) newPart(u *upload, number int, body content, sent checksum) *part {
 	p := &part{number: number, modTime: c.cloud.now(), md5: md5Of(body), body: body, sum: sent}
-	switch c.cloud.profile.ETag {
-	case ETagOpaque:
-		p.etag = opaqueETag(c.cloud.ids.Add(1))
+	switch kind := u.attrs.etagKind(c.cloud.profile.ETag); kind {
+	case ETagOpaque, ETagKMS:
+		p.etag = kind.etag(body, c.cloud.ids.Add(1))
 	case ETagMD5Upper:
 		p.etag = strings.ToUpper(hex.EncodeToString(p.md5[:]))
 	case ETagMD5, ETagWholeMD5:

@@ -13,7 +13,9 @@ func TestRestoreClock(t *testing.T) {
 	cloud.SetRestoreDuration(4 * time.Hour)
 	b := cloud.CreateBucket("b")
 	b.Put("k", []byte("cold"), Attrs{StorageClass: "GLACIER"})
-	state := func() string { return c.do("HEAD", "b", "k", "", nil, nil).want(t, 200, "").header.Get("X-Amz-Restore") }
+	state := func() string {
+		return c.do("HEAD", "b", "k", "", nil, nil).want(t, 200, "").header.Get("X-Amz-Restore")
+	}
 	ask := func(code int) {
 		t.Helper()
 		c.do("POST", "b", "k", "restore", nil, []byte("<RestoreRequest><Days>2</Days></RestoreRequest>")).want(t, code, map[int]string{409: "RestoreAlreadyInProgress"}[code])

@@ -69,6 +69,9 @@ func (u *upload) check(ctx context.Context, w storage.Written, dst storage.Objec
 	if w.ETag != "" && dst.ETag != "" && !strings.EqualFold(w.ETag, dst.ETag) {
 		return corrupt("the destination's object is another one than the upload completed")
 	}
+	if j.plan.Spec.KMS && !dst.KMS && !w.KMS {
+		return errUnencrypted
+	}
 	proof := u.proof
 	if dst.Sums.Has&storage.SumCRC32C != 0 && !u.noCRC {
 		if dst.Sums.CRC32C != u.wholeCRC() {

@@ -209,6 +209,10 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 		j.plan.Src = named{urls: plan.Src, of: &j.lines}
 	}
 	j.broken = j.compile()
+	if j.plan.Classes == nil && j.broken == nil {
+		j.plan.Classes, j.broken = storageclass.New(storageclass.Overrides{})
+	}
+	j.plan.Abilities.ETagMD5 = j.plan.Abilities.ETagMD5 && !plan.Spec.KMS // rule D6
 	prefixes, names := plan.Spec.Selection()
 	j.names = names
 	selected := slices.Concat(prefixes, names, []string{""})[0] // keys may be allowed to list nothing else

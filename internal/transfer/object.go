@@ -37,6 +37,7 @@ type item struct {
 	own    bool         // the destination seems to hold this task's own copy: prove it instead of sending it again
 	prior  *oms.Failure // the failure that is retried; nil on first attempts
 	lost   *loss        // what of its properties does not arrive; nil: nothing
+	clash  bool         // a directory of its name is a file, in a file system
 	waited *oms.Restore // it was put aside until it is restored; nil on objects that were not
 	tries  tries
 	direct bool // a relay was tried
@@ -89,6 +90,9 @@ func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
 			return o, false
 		}
 		it.stat, it.look, it.crc64 = false, false, false
+	}
+	if err := it.fits(); err != nil {
+		return failed(oms.FailName, err), false
 	}
 	if it.shelved() {
 		return failed(oms.FailArchived, errShelved), false
@@ -205,6 +209,9 @@ func (it *item) inspect(ctx context.Context) (Action, outcome) {
 	action := Decide(it.obj, listed, it.job.rules(it.batch.span))
 	if action == CompareCRC64 {
 		action = DecideCRC64(src, dst)
+	}
+	if listed != nil && action != Copy && it.job.unencrypted(dst) {
+		action = Copy
 	}
 	o := outcome{action: action}
 	if action == Own {
@@ -357,6 +364,9 @@ func (it *item) prove(ctx context.Context, key string, ev *evidence, w storage.W
 	if err != nil {
 		return err
 	}
+	if j.plan.Spec.KMS && !w.KMS {
+		return errUnencrypted
+	}
 	if proof == ProofKinds {
 		proof = ProvedReadBack
 		if err := j.readBack(ctx, key, int64(len(ev.bytes)), ev.crc, &it.tries); err != nil {
@@ -426,9 +436,10 @@ func (j *Job) attrs(obj storage.Object) storage.Attrs {
 	if j.plan.Spec.MigrateMetadata {
 		a = src
 	}
-	a.StorageClass = ""
-	if j.plan.Spec.StorageClassSent {
-		a.StorageClass = storageClass(j.plan.Spec.StoragePolicy, obj.StorageClass)
+	a.StorageClass, a.KMS = "", j.plan.Spec.KMS
+	if j.plan.Spec.StorageClassSent && !j.plan.Spec.Dst.FileSystem {
+		spec := &j.plan.Spec
+		a.StorageClass = j.plan.Classes.Write(spec.Dst.CloudType, spec.StoragePolicy, spec.Src.CloudType, obj.StorageClass)
 	}
 	return a
 }

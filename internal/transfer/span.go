@@ -18,6 +18,8 @@ type span struct {
 	// What the filters left out of the present page, which is not found; only the walker touches them.
 	leftOut, leftOutBytes int64
 
+	files *fileTree // nil unless the destination is a file system
+
 	window window
 }
 

@@ -251,6 +251,7 @@ func (j *Job) walkSpan(ctx context.Context, s *span) error {
 
 // walkKeys merges the listings of both sides over the span.
 func (j *Job) walkKeys(ctx context.Context, s *span) error {
+	s.files = j.newFileTree(s)
 	src := newCursor(j.source(), s.r.Prefix, s.r.Cur)
 	defer src.close()
 	dst := j.join(s)
@@ -364,6 +365,12 @@ func (j *Job) walkPage(ctx context.Context, s *span, page []storage.ListedObject
 // place decides on an object: it is counted in the batch, or added to what the batch hands out. left is how many
 // objects the batch can still get.
 func (j *Job) place(ctx context.Context, b *batch, src *storage.ListedObject, dst *joiner, rules Rules, left int) error {
+	if b.span.files != nil {
+		if clash, err := b.span.files.clashes(ctx, src.Key); clash || err != nil {
+			b.add(item{job: j, batch: b, obj: *src, clash: clash}, left)
+			return err
+		}
+	}
 	if prior := b.span.takeFailure(src.Key); prior != nil {
 		b.add(item{job: j, batch: b, obj: *src, stat: true, prior: prior}, left)
 		return nil
@@ -389,6 +396,10 @@ func (j *Job) place(ctx context.Context, b *batch, src *storage.ListedObject, ds
 		if !j.weigh(b, src, there, action) {
 			b.add(item{job: j, batch: b, obj: *src, look: true, crc64: action == CompareCRC64}, left)
 		}
+		return nil
+	}
+	if there != nil && j.plan.Spec.KMS && (action == Skip && rules.Overwrite != oms.NoOverwrite && !rules.tooOld(*src) || action == Own) {
+		b.add(item{job: j, batch: b, obj: *src, look: true}, left) // a listing does not tell whether it is encrypted
 		return nil
 	}
 	switch action {
