@@ -83,8 +83,7 @@ func (c *Client) ListTasks(ctx context.Context, opts ListTasksOptions) (*ListTas
 	setString(q, "group_id", opts.GroupID)
 	setString(q, "task_name", opts.Name)
 	setInt(q, "status", opts.Status)
-	setInt(q, "limit", opts.Limit)
-	setInt(q, "offset", opts.Offset)
+	setPage(q, opts.Limit, opts.Offset)
 	return call[ListTasksResponse](ctx, c, request{op: "list tasks", method: http.MethodGet, path: c.tasks(), query: q})
 }
 
@@ -197,6 +196,12 @@ func setInt(q url.Values, name string, value int) {
 	if value != 0 {
 		q.Set(name, strconv.Itoa(value))
 	}
+}
+
+// setPage adds the page of a list that is asked for.
+func setPage(q url.Values, limit, offset int) {
+	setInt(q, "limit", limit)
+	setInt(q, "offset", offset)
 }
 
 // request is one call before it is sent.

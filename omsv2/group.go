@@ -236,8 +236,7 @@ func (c *Client) ListTaskGroups(ctx context.Context, opts ListTaskGroupsOptions)
 	if opts.Status != nil {
 		q.Set("status", strconv.Itoa(*opts.Status))
 	}
-	setInt(q, "limit", opts.Limit)
-	setInt(q, "offset", opts.Offset)
+	setPage(q, opts.Limit, opts.Offset)
 	return call[ListTaskGroupsResponse](ctx, c, request{op: "list task groups", method: http.MethodGet, path: c.groups(), query: q})
 }
 

@@ -236,8 +236,7 @@ type ListSyncTasksOptions struct {
 func (c *Client) ListSyncTasks(ctx context.Context, opts ListSyncTasksOptions) (*ListSyncTasksResponse, error) {
 	q := url.Values{}
 	setString(q, "status", opts.Status)
-	setInt(q, "limit", opts.Limit)
-	setInt(q, "offset", opts.Offset)
+	setPage(q, opts.Limit, opts.Offset)
 	return call[ListSyncTasksResponse](ctx, c, request{op: "list synchronization tasks", method: http.MethodGet, path: c.syncTasks(), query: q})
 }
 

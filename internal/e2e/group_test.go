@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -116,11 +117,7 @@ func (s *service) pollGroup(id string, before *omsv2.TaskGroup, allowed ...int32
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	ok := false
-	for _, a := range allowed {
-		ok = ok || g.Status == a
-	}
-	if !ok {
+	if !slices.Contains(allowed, g.Status) {
 		s.t.Fatalf("the group is in state %d, want one of %v: %+v", g.Status, allowed, g.ErrorReason)
 	}
 	if g.SuccessNum < before.SuccessNum || g.SkipNum < before.SkipNum || g.TotalNum < before.TotalNum || g.CreateTaskNum < before.CreateTaskNum {
@@ -134,12 +131,7 @@ func (s *service) waitGroup(id string, last *omsv2.TaskGroup, target []int32, li
 	s.t.Helper()
 	within(s.t, limit, fmt.Sprintf("group in state %v", target), func() bool {
 		last = s.pollGroup(id, last, append(allowed, target...)...)
-		for _, status := range target {
-			if last.Status == status {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(target, last.Status)
 	})
 	return last
 }

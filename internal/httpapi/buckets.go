@@ -91,16 +91,14 @@ func (s *service) showCloudType(_ context.Context, c *call) (any, error) {
 
 // showRegionInfo lists the regions of every cloud (OMS v2, 4.28).
 func (s *service) showRegionInfo(context.Context, *call) (any, error) {
-	clouds := s.buckets.Clouds()
-	out := make([]omsv2.CloudRegions, 0, len(clouds))
-	for _, cloud := range clouds {
-		shown := omsv2.CloudRegions{ServiceName: string(cloud.Type), RegionList: make([]omsv2.RegionInfo, 0, len(cloud.Regions))}
-		for _, r := range cloud.Regions {
-			shown.RegionList = append(shown.RegionList, omsv2.RegionInfo{CloudType: string(cloud.Type), Value: r.ID, Description: r.Name})
+	return shown(s.buckets.Clouds(), func(cloud region.Cloud) omsv2.CloudRegions {
+		return omsv2.CloudRegions{
+			ServiceName: string(cloud.Type),
+			RegionList: shown(cloud.Regions, func(r region.Region) omsv2.RegionInfo {
+				return omsv2.RegionInfo{CloudType: string(cloud.Type), Value: r.ID, Description: r.Name}
+			}),
 		}
-		out = append(out, shown)
-	}
-	return out, nil
+	}), nil
 }
 
 // showBucketList lists the buckets of an account (OMS v2, 4.29).
@@ -241,13 +239,12 @@ func (s *service) showCDNInfo(ctx context.Context, c *call) (any, error) {
 }
 
 func reportView(rep oms.CDNReport) omsv2.CDNInfoResponse {
-	out := omsv2.CDNInfoResponse{
-		IsSameCloudType: rep.SameCloud, IsDownloadAvailable: rep.Available, CheckedKeys: make([]omsv2.CheckedKey, 0, len(rep.Keys)),
+	return omsv2.CDNInfoResponse{
+		IsSameCloudType: rep.SameCloud, IsDownloadAvailable: rep.Available,
+		CheckedKeys: shown(rep.Keys, func(k oms.CDNKeyReport) omsv2.CheckedKey {
+			return omsv2.CheckedKey{Key: k.Key, IsETagMatching: k.ETagMatches, IsObjectExisting: k.Exists}
+		}),
 	}
-	for _, k := range rep.Keys {
-		out.CheckedKeys = append(out.CheckedKeys, omsv2.CheckedKey{Key: k.Key, IsETagMatching: k.ETagMatches, IsObjectExisting: k.Exists})
-	}
-	return out
 }
 
 // checkURLList checks a list of URLs in a bucket of the destination (OMS v2, 4.34).

@@ -85,11 +85,8 @@ func groupID(c *call) (string, error) {
 
 func (s *service) listGroups(ctx context.Context, c *call) (any, error) {
 	q := readQuery(c.r)
-	filter := oms.GroupFilter{
-		ProjectID: c.project,
-		Limit:     int(q.number("limit", 1, maxPage, defaultPage)),
-		Offset:    int(q.number("offset", 0, math.MaxInt32, 0)),
-	}
+	filter := oms.GroupFilter{ProjectID: c.project}
+	filter.Limit, filter.Offset = q.page(math.MaxInt32)
 	const all = -1
 	if status := q.number("status", int64(oms.GroupWaiting), int64(oms.GroupDeleting), all); status != all {
 		filter.Statuses = []oms.GroupStatus{oms.GroupStatus(status)}
@@ -102,11 +99,7 @@ func (s *service) listGroups(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := omsv2.ListTaskGroupsResponse{TaskGroups: make([]omsv2.TaskGroup, 0, len(groups)), Count: count}
-	for _, g := range groups {
-		page.TaskGroups = append(page.TaskGroups, groupView(g, now))
-	}
-	return page, nil
+	return omsv2.ListTaskGroupsResponse{TaskGroups: shown(groups, func(g oms.Group) omsv2.TaskGroup { return groupView(g, now) }), Count: count}, nil
 }
 
 func (s *service) createGroup(ctx context.Context, c *call) (any, error) {

@@ -59,6 +59,11 @@ func (q *query) text(name string, low, high int) string {
 	return v
 }
 
+// page returns limit and offset of a list, which has at most farthest as offset (OMS v2, 4.3, 4.11 and 4.19).
+func (q *query) page(farthest int64) (limit, offset int) {
+	return int(q.number("limit", 1, maxPage, defaultPage)), int(q.number("offset", 0, farthest, 0))
+}
+
 // number returns a parameter from low to high, byDefault when it is missing.
 func (q *query) number(name string, low, high, byDefault int64) int64 {
 	v, ok := q.raw(name)

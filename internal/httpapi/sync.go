@@ -94,9 +94,8 @@ func (s *service) listSyncs(ctx context.Context, c *call) (any, error) {
 	filter := oms.SyncFilter{
 		ProjectID: c.project,
 		Status:    oms.SyncStatus(q.text("status", 0, maxSyncID)),
-		Limit:     int(q.number("limit", 1, maxPage, defaultPage)),
-		Offset:    int(q.number("offset", 0, maxSyncOffset, 0)),
 	}
+	filter.Limit, filter.Offset = q.page(maxSyncOffset)
 	if filter.Status != "" && filter.Status != oms.SyncRunning && filter.Status != oms.SyncStopped {
 		q.refuse("OMS.1003", "The parameter status must be %s or %s.", oms.SyncRunning, oms.SyncStopped)
 	}
@@ -107,11 +106,7 @@ func (s *service) listSyncs(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := omsv2.ListSyncTasksResponse{Tasks: make([]omsv2.SyncTask, 0, len(tasks)), Count: count}
-	for _, t := range tasks {
-		page.Tasks = append(page.Tasks, syncView(t))
-	}
-	return page, nil
+	return omsv2.ListSyncTasksResponse{Tasks: shown(tasks, syncView), Count: count}, nil
 }
 
 func (s *service) createSync(ctx context.Context, c *call) (any, error) {

@@ -39,9 +39,8 @@ func (s *service) listTasks(ctx context.Context, c *call) (any, error) {
 		GroupID:   q.text("group_id", 1, maxPage),
 		Status:    oms.Status(q.number("status", int64(oms.StatusWaiting), int64(oms.StatusPausing), 0)),
 		Name:      q.text("task_name", 0, maxName),
-		Limit:     int(q.number("limit", 1, maxPage, defaultPage)),
-		Offset:    int(q.number("offset", 0, math.MaxInt32, 0)),
 	}
+	filter.Limit, filter.Offset = q.page(math.MaxInt32)
 	if q.err != nil {
 		return nil, q.err
 	}
@@ -50,11 +49,7 @@ func (s *service) listTasks(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := omsv2.ListTasksResponse{Tasks: make([]omsv2.Task, 0, len(tasks)), Count: count}
-	for _, t := range tasks {
-		page.Tasks = append(page.Tasks, taskView(t, now))
-	}
-	return page, nil
+	return omsv2.ListTasksResponse{Tasks: shown(tasks, func(t oms.Task) omsv2.Task { return taskView(t, now) }), Count: count}, nil
 }
 
 func (s *service) createTask(ctx context.Context, c *call) (any, error) {

@@ -12,6 +12,15 @@ import (
 // maxReason is the contract's limit of error_reason.error_msg in characters.
 const maxReason = 1024
 
+// shown returns what is shown of each element of a page: an array in any case, also of none.
+func shown[T, V any](list []T, view func(T) V) []V {
+	out := make([]V, 0, len(list))
+	for _, v := range list {
+		out = append(out, view(v))
+	}
+	return out
+}
+
 // taskView is the task as ShowTask shows it at the instant now (OMS v2, 4.5).
 func taskView(t oms.Task, now time.Time) omsv2.Task {
 	v := omsv2.Task{
@@ -100,13 +109,9 @@ func millis(t time.Time) int64 {
 }
 
 func bandwidthView(ws []oms.BandwidthWindow) []omsv2.BandwidthPolicy {
-	out := make([]omsv2.BandwidthPolicy, 0, len(ws))
-	for _, w := range ws {
-		out = append(out, omsv2.BandwidthPolicy{
-			Start: oms.FormatClock(w.Start), End: oms.FormatClock(w.End), MaxBandwidth: w.Limit,
-		})
-	}
-	return out
+	return shown(ws, func(w oms.BandwidthWindow) omsv2.BandwidthPolicy {
+		return omsv2.BandwidthPolicy{Start: oms.FormatClock(w.Start), End: oms.FormatClock(w.End), MaxBandwidth: w.Limit}
+	})
 }
 
 func sourceView(n oms.SourceNode) omsv2.SourceNode {
