@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,7 +101,7 @@ func (w *window) acknowledge(ctx context.Context, j Journal) error {
 			b.mu.Unlock()
 			break
 		}
-		cp.Cur = b.last
+		cp.Cur = strings.Clone(b.last) // who keeps it must not keep the page that it was listed in
 		cp.Delta = cp.Delta.Add(b.delta)
 		cp.Failures = append(cp.Failures, b.failures...)
 		cp.Resolved = append(cp.Resolved, b.resolved...)
