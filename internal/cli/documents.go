@@ -29,8 +29,9 @@ func (l location) documents(env *Env) (c oms.Credentials, given bool, err error)
 		}
 		c.AuthFile, err = readAuthFile(path)
 		return c, true, err
+	default:
+		return c, false, nil
 	}
-	return c, false, nil
 }
 
 // azure reads the variables of Azure's tools. Those of another account than the location's are passed over.

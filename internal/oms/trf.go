@@ -88,7 +88,9 @@ func keysRefused(err error) bool {
 func keyCode(code string) bool {
 	switch code {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
-		"InvalidSecurityToken", "SecurityTokenExpired", "InvalidSecurity", "NotSignedUp", "UserDisable":
+		"InvalidSecurityToken", "SecurityTokenExpired", "InvalidSecurity", "NotSignedUp", "UserDisable",
+		"AuthenticationFailed", "InvalidAuthenticationInfo", "AccountIsDisabled", // Azure
+		"invalid_grant", "invalid_client": // Google's token service
 		return true
 	default:
 		return false

@@ -15,6 +15,8 @@ func TestReasonOf(t *testing.T) {
 		src, dst string
 	}{
 		{"unknown key", denied("InvalidAccessKeyId"), "TRF.0151", "TRF.0057"},
+		{"Azure", denied("AuthenticationFailed"), "TRF.0151", "TRF.0057"},
+		{"Google", denied("invalid_grant"), "TRF.0151", "TRF.0057"},
 		{"wrong secret", denied("SignatureDoesNotMatch"), "TRF.0151", "TRF.0057"},
 		{"expired token", denied("ExpiredToken"), "TRF.0151", "TRF.0057"},
 		{"invalid token", denied("InvalidToken"), "TRF.0151", "TRF.0057"},
