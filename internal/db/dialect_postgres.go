@@ -44,7 +44,8 @@ func postgres() dialect {
 	blobs := regexp.MustCompile(`\bBLOB\b`)
 	return dialect{
 		settings: []pragma{
-			{"fsync", "", "on"}, {"full_page_writes", "", "on"}, // of the server: only looked at
+			{"fsync", "", "on"}, // of the server: only looked at
+			{"full_page_writes", "", "on"},
 			{"synchronous_commit", "on", "on"},
 			{"default_transaction_isolation", "read committed", "read committed"},
 			{"idle_in_transaction_session_timeout", "5s", "5s"},

@@ -289,7 +289,7 @@ func newCutter(t *testing.T, target string) *cutter {
 	u, err := url.Parse(target)
 	must(t, err)
 	address := u.Host
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by the test
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	u.Host = ln.Addr().String()
 	p := &cutter{url: u.String()}
@@ -300,7 +300,7 @@ func newCutter(t *testing.T, target string) *cutter {
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("tcp", address) //nolint:noctx // ends with the client
+			server, err := net.Dial("tcp", address)
 			if err != nil {
 				_ = client.Close()
 				continue

@@ -277,4 +277,3 @@ func mustBeQuick(t *testing.T, what string, d time.Duration) {
 		t.Errorf("taking over after %s took %s", what, d)
 	}
 }
-

@@ -17,7 +17,7 @@ func TestClusterScale(t *testing.T) {
 	if os.Getenv("OMS_TEST_SCALE") != "1" {
 		t.Skip("OMS_TEST_SCALE=1 measures")
 	}
-	const objects = 6000
+	const objects = 1500
 	times := make(map[int]time.Duration)
 	for _, workers := range []int{1, 4} {
 		times[workers] = scale(t, workers, objects)
@@ -38,7 +38,7 @@ func scale(t *testing.T, workers, objects int) time.Duration {
 	}
 	srcCloud.Faults.On(testcloud.GetObject, testcloud.Delay(50*time.Millisecond))
 	dstCloud.Faults.On(testcloud.PutObject, testcloud.Delay(50*time.Millisecond))
-	c := newCluster(t, srcStore, dstStore, "8")
+	c := newCluster(t, srcStore, dstStore, "2")
 	for range workers {
 		c.join()
 	}

@@ -216,7 +216,7 @@ func (e *Engine) answer(ctx context.Context) {
 	}
 	for id, n := range wanted {
 		if r := e.running(id); r != nil {
-			e.give(r, n)
+			e.give(r, n) //nolint:contextcheck // it outlives this look at the store and ends with the run
 		}
 	}
 }

@@ -57,7 +57,7 @@ func Missing() error {
 // SkipOrFail ends a test for which no server can be started: it fails when OMS_TEST_STRICT is 1, else it is skipped.
 func SkipOrFail(tb testing.TB, err error) {
 	tb.Helper()
-	if os.Getenv(envStrict) == "1" {
+	if os.Getenv(envStrict) == "1" { //nolint:forbidigo // only tests come here
 		tb.Fatalf("no PostgreSQL: %v", err)
 	}
 	tb.Skipf("no PostgreSQL: %v", err)
