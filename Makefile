@@ -10,12 +10,13 @@ CROSS    := linux/arm64 darwin/arm64 windows/amd64
 # Pinned tools. A binary of exactly this version that is already installed is used as it is.
 VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 AZURITE       := 3.37.0
+HELM          := helm.sh/helm/v3/cmd/helm@v3.22.0
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # The version of the binary comes from its build info: the module version or the commit.
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w'
 
-.PHONY: build demo test test-large race lint lint-bench fuzz bench bench-growth bench-report bench-build bench-go cross docs clean help $(CROSS)
+.PHONY: build demo test test-large race lint lint-bench fuzz bench bench-growth bench-report bench-build bench-go cross docs deploy clean help $(CROSS)
 .DEFAULT_GOAL := build
 
 build: ## bin/oms for this machine
@@ -66,6 +67,9 @@ $(CROSS):
 docs: ## regenerate generated pages and check the links between pages
 	go generate ./...
 	@scripts/links
+
+deploy: ## check the files of deploy/ with the tools that are at hand
+	@HELM=$(HELM) scripts/deploy
 
 clean: ## remove ./bin
 	rm -rf bin
