@@ -72,6 +72,9 @@ func (u *upload) check(ctx context.Context, w storage.Written, dst storage.Objec
 	if j.plan.Spec.KMS && !dst.KMS && !w.KMS {
 		return errUnencrypted
 	}
+	if err := j.checkCRC64(u.src.Sums, dst.Sums); err != nil {
+		return err
+	}
 	proof := u.proof
 	if dst.Sums.Has&storage.SumCRC32C != 0 && !u.noCRC {
 		if dst.Sums.CRC32C != u.wholeCRC() {

@@ -94,6 +94,19 @@ func DecideCRC64(src, dst storage.Object) Action {
 	return Decide(src.ListedObject, &dst.ListedObject, Rules{Overwrite: oms.OverwriteIfDifferent})
 }
 
+// errCRC64 says that the stores of both sides tell different checksums of what should be one object.
+var errCRC64 = corrupt("the CRC64 that the destination reports is not the one that the source reports")
+
+// checkCRC64 compares, for tasks that ask for it, the CRC64 that both stores report of an object that was copied; where
+// one reports none the copy is proved as in any task (OMS v2, 6.5).
+func (j *Job) checkCRC64(src, dst storage.Sums) error {
+	const kind = storage.SumCRC64ECMA
+	if j.plan.Spec.Consistency == oms.CheckCRC64 && src.Has&dst.Has&kind != 0 && src.CRC64ECMA != dst.CRC64ECMA {
+		return errCRC64
+	}
+	return nil
+}
+
 // clampSeconds returns Unix seconds; absurd years (stores do send year 1 or 9999) are clamped to 1970 and 2200.
 func clampSeconds(t time.Time) int64 {
 	const year2200 = 7_258_118_400

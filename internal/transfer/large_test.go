@@ -430,3 +430,43 @@ func TestCRC64ObjectGrewLarge(t *testing.T) {
 	}
 	p.mustBeEqual(t)
 }
+
+// TestCRC64Check: with the consistency check crc64 a copy counts only if both stores report one CRC64; what a store does not
+// report is not held against it, and no other check looks at it.
+func TestCRC64Check(t *testing.T) {
+	with := testcloud.OBS()
+	with.CRC64Header = "X-Obs-Hash-Crc64ecma"
+	lies := testcloud.Rule{
+		Ops:   []testcloud.Op{testcloud.GetObject, testcloud.HeadObject},
+		Fault: testcloud.SetHeader("X-Obs-Hash-Crc64ecma", "12345"),
+	}
+	for _, tt := range []struct {
+		name   string
+		dst    testcloud.Profile
+		check  oms.ConsistencyCheck
+		failed int64
+	}{
+		{"both report it", with, oms.CheckCRC64, 2},
+		{"the destination reports none", testcloud.OBS(), oms.CheckCRC64, 0},
+		{"another check", with, oms.CheckSizeModified, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPair(t, testcloud.Options{Profile: with}, testcloud.Options{Profile: tt.dst})
+			p.srcBucket.Put("small", fillBytes(500, 1), testcloud.Attrs{})
+			p.srcBucket.Put("large", fillBytes(9<<20, 2), testcloud.Attrs{})
+			p.src.Faults.Add(lies)
+			spec := wholeBucket()
+			spec.Consistency = tt.check
+			task := newRun(t, p, spec)
+			task.cloud = oms.CloudHuawei
+			if c := task.mustFinish(t); c.Failed != tt.failed || c.Migrated != 2-tt.failed {
+				t.Errorf("got %+v, want %d failed", c, tt.failed)
+			}
+			for _, key := range []string{"small", "large"} {
+				if _, there := p.dstBucket.Get(key); there != (tt.failed == 0) {
+					t.Errorf("%s is there: %v", key, there)
+				}
+			}
+		})
+	}
+}

@@ -343,6 +343,9 @@ func (it *item) put(ctx context.Context, obj storage.Object, ev *evidence) (outc
 			err = it.prove(ctx, key, ev, w, req.Sums)
 		}
 		if err == nil {
+			code, err = oms.FailConsistency, j.checkCRC64(obj.Sums, w.Sums)
+		}
+		if err == nil {
 			return outcome{action: Copy, moved: req.Size}, w
 		}
 		if oms.KindOf(err) != oms.Corrupt || try >= maxCorrupt {

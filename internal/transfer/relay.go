@@ -40,6 +40,9 @@ func (r *relays) worthwhile() bool {
 // end of a job, when a request can be sent twice from its buffer, buffers are better.
 func (it *item) relayable() bool {
 	j := it.job
+	if j.plan.Spec.KMS || j.plan.Spec.Consistency == oms.CheckCRC64 { // what the answer must tell is looked at elsewhere
+		return false
+	}
 	if it.direct || it.obj.Size < minRelay || it.obj.Size > maxSingle || it.prior != nil || !looksLikeMD5(it.obj.ETag) ||
 		!j.plan.Abilities.MD5 || !j.srcETags.matched.Load() || !j.relays.worthwhile() || j.listed.Load() && j.queue.spare() {
 		return false
