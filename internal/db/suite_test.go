@@ -40,6 +40,8 @@ func testSuite(t *testing.T, open opener) {
 		{"partial bytes", testPartialBytes},
 		{"delete task", testDeleteTask},
 		{"claim ranges", testClaimRanges},
+		{"object lists", testObjectLists},
+		{"steps of an object list", testObjectListSteps},
 		{"claim at once", testClaimAtOnce},
 		{"key order", testKeyOrder},
 		{"commit", testCommit},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -148,8 +149,8 @@ func TestObjectListsOverStops(t *testing.T) {
 	for i := 1; i <= 6; i++ {
 		at := l.to.Len() + 1 + rand.Int64N(40)
 		p.until(id, "some objects have arrived", func(task oms.Task) bool { return l.to.Len() >= at || task.Status == oms.StatusSucceeded })
-		switch {
-		case i%3 == 0: // paused and started again: another generation
+		switch i % 3 {
+		case 0: // paused and started again: another generation
 			if p.show(id).Status != oms.StatusRunning {
 				break
 			}
@@ -162,7 +163,7 @@ func TestObjectListsOverStops(t *testing.T) {
 			}
 		default:
 			p.stop()
-			p = l.start(l.options(fmt.Sprint(i)))
+			p = l.start(l.options(strconv.Itoa(i)))
 		}
 	}
 	if err := p.SetBandwidth(t.Context(), project, id, nil); err != nil {
