@@ -81,6 +81,8 @@ type SourceCDN struct {
 
 // SourceNodeRequest is the source of a new task (OMS v2, 3.7).
 type SourceNodeRequest struct {
+	// Connection whose keys are used in place of ak and sk. Only in tasks of the extension.
+	Connection string `json:"connection,omitempty"`
 	// Vendor; default Aliyun.
 	CloudType string `json:"cloud_type,omitempty"`
 	// Region id of the bucket.
@@ -127,6 +129,8 @@ type SourceNode struct {
 
 // DestinationNodeRequest is the destination of a new task (OMS v2, 3.8).
 type DestinationNodeRequest struct {
+	// Connection whose keys are used in place of ak and sk. Only in tasks of the extension.
+	Connection string `json:"connection,omitempty"`
 	// Access key.
 	AK Secret `json:"ak"`
 	// Secret key.
@@ -509,4 +513,62 @@ type ErrorResponse struct {
 	ErrorCode string `json:"error_code"`
 	// Text for people.
 	ErrorMsg string `json:"error_msg"`
+}
+
+// Connection is a named credential that a project keeps. An extension of this service.
+type Connection struct {
+	// Unique in the project.
+	Name string `json:"name"`
+	// Vendor, as in src_node.
+	CloudType string `json:"cloud_type"`
+	// Region of buckets for which none is named; may be empty.
+	Region string `json:"region"`
+	// Free text.
+	Description string `json:"description"`
+	// Unix milliseconds.
+	CreatedTime int64 `json:"created_time"`
+	// Unix milliseconds.
+	UpdatedTime int64 `json:"updated_time"`
+}
+
+// ListConnectionsResponse are the connections of a project in order of name.
+type ListConnectionsResponse struct {
+	// At most 200.
+	Connections []Connection `json:"connections"`
+}
+
+// KeepConnectionRequest is the body of KeepConnection. What it holds of keys is never shown again.
+type KeepConnectionRequest struct {
+	// Vendor, as in src_node.
+	CloudType string `json:"cloud_type"`
+	// Region of buckets for which none is named.
+	Region string `json:"region,omitempty"`
+	// Free text.
+	Description string `json:"description,omitempty"`
+	// Access key.
+	AK Secret `json:"ak,omitempty"`
+	// Secret key.
+	SK Secret `json:"sk,omitempty"`
+	// Token of temporary keys.
+	SecurityToken Secret `json:"security_token,omitempty"`
+	// Azure connection string.
+	ConnectionString Secret `json:"connection_string,omitempty"`
+	// Content of a Google service account file.
+	JSONAuthFile Secret `json:"json_auth_file,omitempty"`
+}
+
+// CheckConnectionRequest is the body of CheckConnection.
+type CheckConnectionRequest struct {
+	// Bucket to try the keys on; without one the buckets of the account are listed.
+	Bucket string `json:"bucket,omitempty"`
+	// Region of the bucket, when it is not that of the connection.
+	Region string `json:"region,omitempty"`
+	// Tencent APPID.
+	AppID string `json:"app_id,omitempty"`
+}
+
+// CheckConnectionResponse says that the keys are good.
+type CheckConnectionResponse struct {
+	// Buckets that were found.
+	Buckets int64 `json:"buckets"`
 }

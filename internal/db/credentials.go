@@ -30,8 +30,8 @@ func (db *DB) Credentials(ctx context.Context, id int64) (map[string][]byte, err
 }
 
 // SealedTexts returns at most limit of the sealed texts that are stored: secrets of access keys that are not
-// revoked first, then credentials of tasks, of synchronization tasks and of task
-// groups. None means that no stored row needs a master key.
+// revoked first, then credentials of tasks, of synchronization tasks, of task
+// groups and of connections. None means that no stored row needs a master key.
 func (db *DB) SealedTexts(ctx context.Context, limit int) ([][]byte, error) {
 	scan := func(s scanner) (sealed []byte, err error) { return sealed, s.Scan(&sealed) }
 	var list [][]byte
@@ -51,7 +51,12 @@ func (db *DB) SealedTexts(ctx context.Context, limit int) ([][]byte, error) {
 		}
 		list = append(list, syncs...)
 		groups, err := query(ctx, tx, scan, "SELECT sealed FROM group_credentials ORDER BY group_id, field LIMIT $1", limit-len(list))
+		if err != nil {
+			return err
+		}
 		list = append(list, groups...)
+		connections, err := query(ctx, tx, scan, "SELECT sealed FROM connections ORDER BY project_id, name LIMIT $1", limit-len(list))
+		list = append(list, connections...)
 		return err
 	})
 	return list, err

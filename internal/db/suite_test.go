@@ -50,6 +50,7 @@ func testSuite(t *testing.T, open opener) {
 		{"cut", testCut},
 		{"failures", testFailures},
 		{"causes", testCauses},
+		{"connections", testConnections},
 		{"uploads", testUploads},
 		{"restores", testRestores},
 		{"restore budget", testRestoreBudget},
@@ -1059,6 +1060,57 @@ func testChangedTasks(t *testing.T, db *DB, c *clock) {
 		got = append(got, task.ID)
 	}
 	diff(t, "changed", got, want)
+}
+
+func testConnections(t *testing.T, db *DB, c *clock) {
+	keep := func(project, name, text string) error {
+		return db.KeepConnection(t.Context(), oms.Connection{ProjectID: project, Name: name, CloudType: oms.CloudAWS, Description: text}, []byte(text))
+	}
+	for _, name := range []string{"b", "a"} {
+		if err := keep("p", name, "first"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	created := c.now()
+	c.advance(time.Minute)
+	if err := keep("p", "a", "second"); err != nil {
+		t.Fatal(err)
+	}
+	want := oms.Connection{ProjectID: "p", Name: "a", CloudType: oms.CloudAWS, Description: "second", CreatedAt: created, UpdatedAt: c.now()}
+	got, sealed, err := db.Connection(t.Context(), "p", "a")
+	if err != nil || string(sealed) != "second" {
+		t.Errorf("sealed %q, %v", sealed, err)
+	}
+	diff(t, "replaced", got, want)
+	list, err := db.Connections(t.Context(), "p")
+	if err != nil || len(list) != 2 || list[0] != want || list[1].Name != "b" {
+		t.Errorf("list %+v, %v", list, err)
+	}
+	for _, foreign := range []string{"q", ""} {
+		if list, err := db.Connections(t.Context(), foreign); err != nil || len(list) != 0 {
+			t.Errorf("project %q has %d connections, %v", foreign, len(list), err)
+		}
+		if err := db.DeleteConnection(t.Context(), foreign, "a"); oms.CodeOf(err) != "OMS.1009" {
+			t.Errorf("project %q deletes: %v", foreign, err)
+		}
+	}
+	for i := range oms.MaxConnections {
+		if err := keep("r", strconv.Itoa(i), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := keep("r", "more", "x"); oms.CodeOf(err) != "OMS.1003" {
+		t.Errorf("one too many: %v", err)
+	}
+	if err := keep("r", "7", "y"); err != nil {
+		t.Errorf("replacing one of all: %v", err)
+	}
+	if err := db.DeleteConnection(t.Context(), "p", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.Connection(t.Context(), "p", "a"); oms.CodeOf(err) != "OMS.1009" {
+		t.Errorf("deleted: %v", err)
+	}
 }
 
 func testCauses(t *testing.T, db *DB, _ *clock) {

@@ -76,6 +76,7 @@ type Store interface {
 	RemoveWorker(ctx context.Context, owner string) error
 
 	GroupStore
+	ConnectionStore
 	ClusterStore
 }
 

@@ -26,8 +26,16 @@ import (
 	"github.com/openoms/openoms/omsv2"
 )
 
+// noConnections is a service without connections: these tests call none.
+type (
+	connectionService = httpapi.Connections
+	noConnections     struct{ connectionService }
+)
+
 // oneTask is a service with one task that follows the rules of the domain.
 type oneTask struct {
+	noConnections
+
 	mu       sync.Mutex
 	task     *oms.Task
 	failures []oms.Failure

@@ -43,6 +43,9 @@ func (s *service) decodeSpec(f fields) (oms.TaskSpec, oms.TaskCredentials, error
 	f.require("src_node")
 	f.require("dst_node")
 	src, dst := f.object("src_node"), f.object("dst_node")
+	for _, node := range []fields{src, dst} {
+		node.text("connection", maxConnectionName) // of extensions, which have looked it up by now
+	}
 	spec.Src = sourceNode(src, spec.Type)
 	spec.Dst = destinationNode(dst)
 	keys := oms.TaskCredentials{Src: sourceKeys(src, spec), Dst: cloudCredentials(dst, "", spec.Dst.CloudType)}

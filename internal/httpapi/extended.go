@@ -24,6 +24,9 @@ func (s *service) createExtendedTask(ctx context.Context, c *call) (any, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.connect(ctx, c.project, f); err != nil {
+		return nil, err
+	}
 	spec, keys, err := s.decodeSpec(f)
 	if err != nil {
 		return nil, err

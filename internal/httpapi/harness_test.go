@@ -42,6 +42,9 @@ type fakeTasks struct {
 	keys     oms.TaskCredentials // of the latest create or start
 	codes    []string            // of the latest retry
 	looks    int                 // calls of Changed
+
+	connected   oms.Connection             // the latest that was kept
+	connections map[string]oms.Credentials // by project/name
 	filter   oms.TaskFilter      // of the latest list
 	changes  int                 // successful changes
 	err      error               // returned by every method when set
@@ -55,6 +58,8 @@ func newFakeTasks(tasks ...oms.Task) *fakeTasks {
 	for _, t := range tasks {
 		f.tasks[t.ID] = t
 	}
+	f.connected = oms.Connection{ProjectID: project, Name: "c7", CloudType: oms.CloudAWS}
+	f.connections = map[string]oms.Credentials{project + "/c7": {AccessKey: "a", SecretKey: oms.NewSecret("s")}}
 	return f
 }
 
@@ -229,6 +234,47 @@ func (f *fakeTasks) Changed(_ context.Context, project string, since time.Time) 
 		}
 	}
 	return list, nil
+}
+
+func (f *fakeTasks) KeepConnection(_ context.Context, c oms.Connection, keys oms.Credentials) error {
+	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return err
+	}
+	f.connected = c
+	f.connections[c.ProjectID+"/"+c.Name] = keys
+	f.changes++
+	return nil
+}
+
+func (f *fakeTasks) Connections(_ context.Context, project string) (list []oms.Connection, err error) {
+	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return nil, err
+	}
+	if _, ok := f.connections[project+"/"+f.connected.Name]; ok {
+		list = append(list, f.connected)
+	}
+	return list, nil
+}
+
+func (f *fakeTasks) ResolveConnection(_ context.Context, project, name string) (oms.Connection, oms.Credentials, error) {
+	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return oms.Connection{}, oms.Credentials{}, err
+	}
+	if keys, ok := f.connections[project+"/"+name]; ok {
+		return f.connected, keys, nil
+	}
+	return oms.Connection{}, oms.Credentials{}, oms.Errorf(oms.NotFound, "OMS.1009", "The connection does not exist.")
+}
+
+func (f *fakeTasks) DeleteConnection(ctx context.Context, project, name string) error {
+	_, _, err := f.ResolveConnection(ctx, project, name)
+	if err == nil {
+		delete(f.connections, project+"/"+name)
+	}
+	return err
 }
 
 // chosen reports whether a failure has a code and prefix that the filter wants.

@@ -20,7 +20,7 @@ import (
 
 // bodies are sound request bodies by operation.
 var bodies = map[string]string{
-	"CreateTask": create, "StartTask": start, "RetryTask": start, "UpdateBandwidthPolicy": `{"bandwidth_policy":[]}`,
+	"CreateTask": create, "StartTask": start, "RetryTask": start, "KeepConnection": `{"cloud_type":"AWS","ak":"a","sk":"s"}`, "CheckConnection": `{}`, "UpdateBandwidthPolicy": `{"bandwidth_policy":[]}`,
 	"BatchUpdateTasks": `{"ids":[7],"bandwidth_policy":[]}`,
 	"ShowBucketList":   accountBody, "ShowBucketObjects": browseBody, "ShowBucketRegion": locateBody, "CheckPrefix": prefixBody,
 	"ShowCdnInfo": cdnBody, "CheckUrlSourceListFileFormat": listBody,
@@ -31,7 +31,7 @@ var bodies = map[string]string{
 
 // pathOf fills the wildcards of a route's path.
 func pathOf(rt route, project, id string) string {
-	return strings.NewReplacer("{$}", "", "{version}", "v2", "{project_id}", project, "{task_id}", id, "{sync_task_id}", id, "{group_id}", id).Replace(rt.path)
+	return strings.NewReplacer("{$}", "", "{version}", "v2", "{project_id}", project, "{task_id}", id, "{sync_task_id}", id, "{group_id}", id, "{connection}", "c"+id).Replace(rt.path)
 }
 
 // admitted returns the routes that need a credential.

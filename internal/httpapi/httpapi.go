@@ -14,6 +14,8 @@ import (
 // change is committed (rule P6). Unknown tasks and those of another project are oms.NotFound with OMS.1009;
 // refusals carry the code of OMS v2, 5.2.
 type Tasks interface {
+	Connections
+
 	// Create stores and queues a task: ProjectID, GroupType and Spec are given, endpoints resolved. It checks that
 	// both buckets can be reached (OMS.1014, OMS.1020) and the project's quota (OMS.0077, OMS.1021).
 	Create(ctx context.Context, t oms.Task, keys oms.TaskCredentials) (oms.Task, error)

@@ -92,6 +92,14 @@ func operationDocs() map[string]operationDoc {
 			summary: "Streams the progress of all tasks of the project, as server-sent events (extension).",
 			stream:  true, response: omsv2.Task{},
 		},
+		"ListConnections":  {summary: "Lists the connections of the project (extension).", response: omsv2.ListConnectionsResponse{}},
+		"KeepConnection":   {summary: "Stores a connection, in the place of one of that name (extension).", request: omsv2.KeepConnectionRequest{}},
+		"ShowConnection":   {summary: "Shows a connection without its keys (extension).", response: omsv2.Connection{}},
+		"DeleteConnection": {summary: "Deletes a connection and destroys its keys (extension)."},
+		"CheckConnection": {
+			summary: "Tries the keys of a connection on a bucket, or by listing the buckets of the account (extension).",
+			request: omsv2.CheckConnectionRequest{}, response: omsv2.CheckConnectionResponse{},
+		},
 		"RetryTask": {
 			summary: "Starts a failed task over its failures with the causes that are named, or over all (extension).",
 			request: omsv2.RetryTaskRequest{},
@@ -186,7 +194,7 @@ type generator struct {
 func (g *generator) operation(rt route, doc operationDoc) map[string]any {
 	op := map[string]any{"operationId": rt.name, "summary": doc.summary, "responses": g.responses(rt, doc)}
 	var params []any
-	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id", "group_id"} {
+	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id", "group_id", "connection"} {
 		if strings.Contains(rt.path, "{"+name+"}") {
 			schema := map[string]any{"type": "string"}
 			if name == "task_id" {
