@@ -252,9 +252,8 @@ func TestSignatureAccess(t *testing.T) {
 	}
 }
 
-// TestChecksums proves against the emulator that it checks what it is sent, and which CRC-64 it means.
-func TestChecksums(t *testing.T) {
-	srv := azurite.Start(t)
+// testChecksums proves against the emulator that it checks what it is sent, and which CRC-64 it means.
+func testChecksums(t *testing.T, srv *azurite.Server) {
 	name := srv.MakeContainer(t)
 	c := open(t, newOpener(t), srv.Bucket(name))
 	data := storagetest.Data(1, 10_000)
@@ -298,9 +297,8 @@ func TestChecksums(t *testing.T) {
 	}
 }
 
-// TestBrowse pages through a level, also where the service cannot begin at a name.
-func TestBrowse(t *testing.T) {
-	srv := azurite.Start(t)
+// testBrowse pages through a level, also where the service cannot begin at a name.
+func testBrowse(t *testing.T, srv *azurite.Server) {
 	c := open(t, newOpener(t), srv.Bucket(srv.MakeContainer(t)))
 	for _, key := range []string{"a/1", "a/2", "b", "c/x/y", "d", "e/1"} {
 		if _, err := c.Put(t.Context(), storage.PutRequest{Key: key, Body: strings.NewReader("x"), Size: 1}); err != nil {

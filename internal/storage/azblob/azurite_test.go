@@ -35,9 +35,11 @@ func open(tb testing.TB, o *azblob.Opener, b storage.Bucket) *azblob.Container {
 	return c
 }
 
-// TestAzurite runs the suite against the vendor's emulator.
+// TestAzurite runs the suite, and what is special about Azure, against one emulator of the vendor: it is slow to start.
 func TestAzurite(t *testing.T) {
 	srv := azurite.Start(t)
+	t.Run("Checksums", func(t *testing.T) { testChecksums(t, srv) })
+	t.Run("Browse", func(t *testing.T) { testBrowse(t, srv) })
 	o := newOpener(t)
 	storagetest.Run(t, func(t *testing.T) storage.Writer { return open(t, o, srv.Bucket(srv.MakeContainer(t))) },
 		storagetest.Multipart, storagetest.UploadsExpire, storagetest.BucketList, storagetest.Metadata, storagetest.MD5Enforced,
