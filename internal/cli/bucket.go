@@ -27,7 +27,7 @@ The service and its access key are found as for oms task.
 	asGroup(cmd)
 	cmd.PersistentFlags().StringVar(&opts.envFile, "env-file", "", "read the access key from `FILE`")
 	connect := func() (*omsv2.Client, error) { return newClient(env, opts) }
-	cmd.AddCommand(newBucketListCommand(env, connect), newBucketObjectsCommand(env, connect), newBucketCheckCommand(env, connect))
+	cmd.AddCommand(newBucketListCommand(env, connect), newBucketObjectsCommand(env, connect), newBucketCheckCommand(env, connect), newBucketAssessCommand(env, connect))
 	return cmd
 }
 

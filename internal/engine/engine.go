@@ -49,8 +49,10 @@ type Engine struct {
 	born    time.Time    // what seen counts from
 	seen    atomic.Int64 // nanoseconds: when the store last took the heartbeat
 
-	mu     sync.Mutex
-	runs   map[int64]*run
+	mu        sync.Mutex
+	runs      map[int64]*run
+	assessing assessments
+
 	strays sync.WaitGroup // jobs that were still winding down when their run was given up
 }
 
@@ -137,7 +139,10 @@ func New(opts Options) (*Engine, error) {
 func (e *Engine) Run(ctx context.Context) error {
 	if e.opts.NoWorkers {
 		<-ctx.Done()
-		return nil
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+		defer cancel()
+		e.assessing.stop()
+		return e.awaitStrays(last)
 	}
 	// What runs have to store after ctx has ended is bounded by stopPatience, not by ctx.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -170,6 +175,7 @@ func (e *Engine) shutDown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	var errs []error
+	e.assessing.stop()
 	for _, r := range e.snapshot() {
 		r.cancel(errStopping)
 	}

@@ -57,6 +57,11 @@ type Store interface {
 	// Uploads returns the open uploads of the task with their proved parts; id 0 means all tasks.
 	Uploads(ctx context.Context, id int64) ([]oms.Upload, error)
 
+	// KeepAssessment stores a new assessment, or the new state of one.
+	KeepAssessment(ctx context.Context, a oms.Assessment) error
+	// Assessment returns an assessment of the project; oms.NotFound with OMS.1009 when there is none.
+	Assessment(ctx context.Context, project, id string) (oms.Assessment, error)
+
 	// NameConflicts returns the source keys that the task could not name.
 	NameConflicts(ctx context.Context, id int64) ([]oms.NameConflict, error)
 

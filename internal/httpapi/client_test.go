@@ -42,6 +42,14 @@ type oneTask struct {
 	retried  oms.StartRequest // the latest
 }
 
+func (*oneTask) Assess(context.Context, string, oms.SourceNode, oms.Credentials) (oms.Assessment, error) {
+	return oms.Assessment{}, nil
+}
+
+func (*oneTask) Assessment(context.Context, string, string) (oms.Assessment, error) {
+	return oms.Assessment{}, nil
+}
+
 func (*oneTask) NameConflicts(context.Context, string, int64) ([]oms.NameConflict, error) {
 	return nil, nil
 }

@@ -50,7 +50,8 @@ type fakeTasks struct {
 	err      error               // returned by every method when set
 	panics   any
 
-	conflicts map[int64][]oms.NameConflict
+	conflicts  map[int64][]oms.NameConflict
+	assessment oms.Assessment
 }
 
 func newFakeTasks(tasks ...oms.Task) *fakeTasks {
@@ -87,6 +88,23 @@ func (f *fakeTasks) NameConflicts(_ context.Context, _ string, id int64) ([]oms.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.conflicts[id], nil
+}
+
+func (f *fakeTasks) Assess(_ context.Context, project string, src oms.SourceNode, keys oms.Credentials) (oms.Assessment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keys.Src = keys
+	f.assessment = oms.Assessment{ID: "one", ProjectID: project, Status: oms.AssessmentRunning, Src: src, CreatedAt: testNow}
+	return f.assessment, nil
+}
+
+func (f *fakeTasks) Assessment(_ context.Context, project, id string) (oms.Assessment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.assessment.ID != "" && (id != f.assessment.ID || project != f.assessment.ProjectID) {
+		return oms.Assessment{}, oms.Errorf(oms.NotFound, "OMS.1009", "there is no such assessment")
+	}
+	return f.assessment, nil
 }
 
 func (f *fakeTasks) find(project string, id int64) (oms.Task, error) {

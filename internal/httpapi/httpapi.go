@@ -43,6 +43,9 @@ type Tasks interface {
 	Retry(ctx context.Context, project string, id int64, req oms.StartRequest) error
 	// NameConflicts returns the source keys that the task could not name.
 	NameConflicts(ctx context.Context, project string, id int64) ([]oms.NameConflict, error)
+	// Assess begins to look at what a bucket holds (OMS.1014, OMS.0077); Assessment returns what is known of it.
+	Assess(ctx context.Context, project string, src oms.SourceNode, keys oms.Credentials) (oms.Assessment, error)
+	Assessment(ctx context.Context, project, id string) (oms.Assessment, error)
 }
 
 // Regions is the table of endpoints.

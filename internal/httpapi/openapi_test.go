@@ -66,6 +66,13 @@ func operationDocs() map[string]operationDoc {
 			summary:  "Shows what the concurrency controller of this process believes, by endpoint, bucket and class of requests (extension).",
 			response: omsv2.ListLanesResponse{},
 		},
+		"CreateAssessment": {
+			summary: "Begins to look at what a bucket holds (extension).",
+			request: omsv2.CreateAssessmentRequest{}, response: omsv2.CreateAssessmentResponse{},
+		},
+		"ShowAssessment": {
+			summary: "Shows what an assessment has found (extension).", response: omsv2.Assessment{},
+		},
 		"CreateExtendedTask": {
 			summary: "Creates a migration task with filters, rename rules, or that writes nothing, and starts it (extension).",
 			request: omsv2.CreateExtendedTaskRequest{}, response: omsv2.CreateTaskResponse{},
@@ -194,7 +201,7 @@ type generator struct {
 func (g *generator) operation(rt route, doc operationDoc) map[string]any {
 	op := map[string]any{"operationId": rt.name, "summary": doc.summary, "responses": g.responses(rt, doc)}
 	var params []any
-	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id", "group_id", "connection"} {
+	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id", "group_id", "connection", "assessment_id"} {
 		if strings.Contains(rt.path, "{"+name+"}") {
 			schema := map[string]any{"type": "string"}
 			if name == "task_id" {

@@ -62,6 +62,8 @@ func routes() []route {
 		{http.MethodPost, task + "/stop", "StopTask", may(auth.TaskUpdate), noBody, (*service).stopTask},
 		{http.MethodPut, task + "/bandwidth-policy", "UpdateBandwidthPolicy", may(auth.TaskUpdate), normalBody, (*service).updateBandwidth},
 		{http.MethodPost, tasks + "/batch-update", "BatchUpdateTasks", may(auth.TaskUpdate), normalBody, (*service).batchUpdate},
+		{http.MethodPost, "/ext/v1/{project_id}/assessments", "CreateAssessment", may(auth.TaskCreate), createBody, (*service).createAssessment},
+		{http.MethodGet, "/ext/v1/{project_id}/assessments/{assessment_id}", "ShowAssessment", may(auth.TaskGet), noBody, (*service).showAssessment},
 		{http.MethodPost, "/ext/v1/{project_id}/tasks", "CreateExtendedTask", may(auth.TaskCreate), createBody, (*service).createExtendedTask},
 		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}", "ShowExtendedTask", may(auth.TaskGet), noBody, (*service).showExtendedTask},
 		{http.MethodGet, "/ext/v1/{project_id}/tasks/{task_id}/failures", "ListFailures", may(auth.ExtensionGet), noBody, (*service).listFailures},

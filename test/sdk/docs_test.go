@@ -166,6 +166,7 @@ echo "TOKEN=$TOKEN"`)
 			TaskName   string      `json:"task_name"`
 			GroupID    string      `json:"group_id"`
 			SyncTaskID string      `json:"sync_task_id"`
+			Assessment string      `json:"assessment_id"`
 			Status     any         `json:"status"`
 		}
 		if json.Unmarshal([]byte(line), &answer) != nil || answer.Status != nil {
@@ -176,6 +177,8 @@ echo "TOKEN=$TOKEN"`)
 			d.id = answer.ID.String()
 		case answer.GroupID != "":
 			d.id = answer.GroupID
+		case answer.Assessment != "":
+			d.id = answer.Assessment
 		case answer.SyncTaskID != "" && strings.Count(line, ":") == 1:
 			d.id = answer.SyncTaskID
 		}
