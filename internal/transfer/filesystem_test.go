@@ -27,7 +27,7 @@ func TestFileTree(t *testing.T) {
 	keys := []string{"a", "a-", "a-/x", "a.b", "a/", "a/b", "a/b/c", "a/c", "b/", "b/c", "b/c!", "b/c/d", "b/c/e", "c/d"}
 	slices.Sort(keys)
 	clash := []string{"a-/x", "a/", "a/b", "a/b/c", "a/c", "b/c/d", "b/c/e"}
-	for cut := range len(keys) {
+	for cut := range keys {
 		asked := 0
 		exists := func(_ context.Context, key string) (bool, error) {
 			asked++

@@ -121,7 +121,7 @@ func (r *restorer) start(ctx context.Context) (end func(listed error) error) {
 		defer cancel()
 		if listed != nil {
 			cancel()
-			<-ended
+			_ = <-ended // the listing's is what counts
 			return listed
 		}
 		r.over.Store(true)
