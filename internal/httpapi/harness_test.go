@@ -45,10 +45,10 @@ type fakeTasks struct {
 
 	connected   oms.Connection             // the latest that was kept
 	connections map[string]oms.Credentials // by project/name
-	filter   oms.TaskFilter      // of the latest list
-	changes  int                 // successful changes
-	err      error               // returned by every method when set
-	panics   any
+	filter      oms.TaskFilter             // of the latest list
+	changes     int                        // successful changes
+	err         error                      // returned by every method when set
+	panics      any
 
 	conflicts  map[int64][]oms.NameConflict
 	assessment oms.Assessment

@@ -180,9 +180,9 @@ func chatAnswered(k kind, status int, body []byte) error {
 		Code       int64 `json:"code"`
 		StatusCode int64 `json:"StatusCode"`
 	}
-	// What is no JSON is the answer of services that say all by the status.
-	if json.Unmarshal(body, &a) != nil {
-		return nil
+	// What is no JSON is the answer of services that say all by the status: it leaves the codes at 0.
+	if !json.Valid(body) || json.Unmarshal(body, &a) != nil {
+		a.ErrCode, a.Code, a.StatusCode, a.OK = 0, 0, 0, nil
 	}
 	var code int64
 	switch k {

@@ -40,7 +40,9 @@ func TestChat(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.service, func(t *testing.T) {
-			base, got := receiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"errcode":0,"code":0,"ok":true}`)) })
+			base, got := receiver(t, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`{"errcode":0,"code":0,"ok":true}`))
+			})
 			l := newLab(t, tt.service+"+"+base+tt.path, n)
 			if diff := cmp.Diff([]outcome{{settled: true}}, l.runUntil(t, 1), cmp.AllowUnexported(outcome{})); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
