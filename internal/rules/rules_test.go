@@ -61,13 +61,26 @@ func TestRefusedPatterns(t *testing.T) {
 	n := func(n int64) *int64 { return &n }
 	now := time.Unix(1000, 0)
 	for _, f := range []oms.Filters{
-		{IncludeGlobs: []string{""}}, {IncludeGlobs: []string{long}}, {IncludeGlobs: []string{"["}}, {IncludeGlobs: []string{"a}"}},
-		{IncludeGlobs: []string{"{a"}}, {IncludeGlobs: []string{"]"}}, {IncludeGlobs: []string{`a\`}}, {ExcludeGlobs: []string{"[a/b]"}},
-		{ExcludeGlobs: []string{"{{{{{a}}}}}"}}, {IncludeGlobs: slices.Repeat([]string{"a"}, MaxPatterns+1)}, {IncludeGlobs: []string{"\xff"}},
-		{IncludeRegex: []string{"("}}, {IncludeRegex: []string{`(?=x)`}}, {IncludeRegex: []string{`(a)\1`}},
-		{IncludeRegex: []string{"((a{100}){100}){100}"}}, {ExcludeRegex: []string{"((x{1000}){9}){9}"}},
+		{IncludeGlobs: []string{""}},
+		{IncludeGlobs: []string{long}},
+		{IncludeGlobs: []string{"["}},
+		{IncludeGlobs: []string{"a}"}},
+		{IncludeGlobs: []string{"{a"}},
+		{IncludeGlobs: []string{"]"}},
+		{IncludeGlobs: []string{`a\`}},
+		{ExcludeGlobs: []string{"[a/b]"}},
+		{ExcludeGlobs: []string{"{{{{{a}}}}}"}},
+		{IncludeGlobs: slices.Repeat([]string{"a"}, MaxPatterns+1)},
+		{IncludeGlobs: []string{"\xff"}},
+		{IncludeRegex: []string{"("}},
+		{IncludeRegex: []string{`(?=x)`}},
+		{IncludeRegex: []string{`(a)\1`}},
+		{IncludeRegex: []string{"((a{100}){100}){100}"}},
+		{ExcludeRegex: []string{"((x{1000}){9}){9}"}},
 		{IncludeRegex: slices.Repeat([]string{"a{990}"}, 20)},
-		{MinSize: -1}, {MinSize: 2, MaxSize: n(1)}, {ModifiedAfter: now, ModifiedBefore: now},
+		{MinSize: -1},
+		{MinSize: 2, MaxSize: n(1)},
+		{ModifiedAfter: now, ModifiedBefore: now},
 	} {
 		if _, err := NewFilter(&f); !errors.Is(err, oms.Invalid) || oms.CodeOf(err) != "OMS.1003" {
 			t.Errorf("%+v: got %v", f, err)
@@ -96,9 +109,20 @@ func TestFilter(t *testing.T) {
 		mod  int64
 		want bool
 	}{
-		{"a/x", 5, 150, true}, {"b/x.log", 5, 150, true}, {"b/x", 5, 150, false}, {"a/x.tmp", 5, 150, false}, {"a/secrets", 5, 150, false},
-		{"a/x", 1, 150, false}, {"a/x", 2, 150, true}, {"a/x", 10, 150, true}, {"a/x", 11, 150, false}, {"a/x", -1, 150, true},
-		{"a/x", 5, 100, false}, {"a/x", 5, 101, true}, {"a/x", 5, 199, true}, {"a/x", 5, 200, false},
+		{"a/x", 5, 150, true},
+		{"b/x.log", 5, 150, true},
+		{"b/x", 5, 150, false},
+		{"a/x.tmp", 5, 150, false},
+		{"a/secrets", 5, 150, false},
+		{"a/x", 1, 150, false},
+		{"a/x", 2, 150, true},
+		{"a/x", 10, 150, true},
+		{"a/x", 11, 150, false},
+		{"a/x", -1, 150, true},
+		{"a/x", 5, 100, false},
+		{"a/x", 5, 101, true},
+		{"a/x", 5, 199, true},
+		{"a/x", 5, 200, false},
 	} {
 		if got := f.Takes(tt.key, tt.size, at(tt.mod)); got != tt.want {
 			t.Errorf("%+v: got %v", tt, got)

@@ -215,8 +215,11 @@ func sampleOf(s *oms.MetadataSample, obj storage.Object, err error) {
 		is bool
 		n  *int64
 	}{
-		{size > 0, &s.WithMetadata}, {size > usualMetadata, &s.Oversized}, {!ascii, &s.NotASCII},
-		{obj.Attrs.ContentEncoding != "", &s.Encoded}, {obj.Encrypted, &s.Encrypted},
+		{size > 0, &s.WithMetadata},
+		{size > usualMetadata, &s.Oversized},
+		{!ascii, &s.NotASCII},
+		{obj.Attrs.ContentEncoding != "", &s.Encoded},
+		{obj.Encrypted, &s.Encrypted},
 	} {
 		if c.is {
 			*c.n++

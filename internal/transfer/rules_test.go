@@ -198,11 +198,12 @@ func TestRulesAgainstOracle(t *testing.T) {
 // randomKey returns a key of few different pieces, so that names meet now and then.
 func randomKey(rng *rand.Rand) string {
 	pieces := []string{"a/", "b/", "c/", "x", "X", "y", "é", "\U0001F600", "1", "2", "3", "4", "5", "6", "7"}
-	key := []string{"", "a/", "b/", "a/b/", "b/c/"}[rng.IntN(5)]
+	var key strings.Builder
+	key.WriteString([]string{"", "a/", "b/", "a/b/", "b/c/"}[rng.IntN(5)])
 	for range 1 + rng.IntN(3) {
-		key += pieces[rng.IntN(len(pieces))]
+		key.WriteString(pieces[rng.IntN(len(pieces))])
 	}
-	return key + []string{"", ".jpg", ".txt"}[rng.IntN(3)]
+	return key.String() + []string{"", ".jpg", ".txt"}[rng.IntN(3)]
 }
 
 // contents returns what a bucket holds, without what the service keeps there.
