@@ -499,6 +499,16 @@ type Lane struct {
 	Refused int64 `json:"refused"`
 	// Those that failed for time-outs, resets and errors of the endpoint.
 	Failed int64 `json:"failed"`
+	// Parts of the bucket that the store refuses while it answers the others.
+	Parts []LanePart `json:"parts"`
+}
+
+// LanePart is a part of a bucket with a rate of its own.
+type LanePart struct {
+	// First two path levels of the keys in it.
+	Prefix string `json:"prefix"`
+	// Requests per second that are allowed.
+	Rate float64 `json:"rate"`
 }
 
 // ListLanesResponse shows the lanes of a process.

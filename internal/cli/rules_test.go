@@ -47,10 +47,23 @@ func TestExtendedRules(t *testing.T) {
 		}
 	}
 	for _, flags := range [][]string{
-		{"--dry-run", "--verify-only"}, {"--include", "["}, {"--include-regex", "("}, {"--min-size", "big"}, {"--max-size", "-1"},
-		{"--min-size", "2", "--max-size", "1"}, {"--newer-than", "yesterday"}, {"--newer-than", "-1h"}, {"--older-than", "0d"},
-		{"--newer-than", "1d", "--older-than", "2d"}, {"--rename", ""}, {"--rename", "strip:"}, {"--rename", "s/a/b"}, {"--rename", "s/a/b/g"},
-		{"--rename", "s//b/"}, {"--rename", "s/a/$1/"}, {"--rename", "title"},
+		{"--dry-run", "--verify-only"},
+		{"--include", "["},
+		{"--include-regex", "("},
+		{"--min-size", "big"},
+		{"--max-size", "-1"},
+		{"--min-size", "2", "--max-size", "1"},
+		{"--newer-than", "yesterday"},
+		{"--newer-than", "-1h"},
+		{"--older-than", "0d"},
+		{"--newer-than", "1d", "--older-than", "2d"},
+		{"--rename", ""},
+		{"--rename", "strip:"},
+		{"--rename", "s/a/b"},
+		{"--rename", "s/a/b/g"},
+		{"--rename", "s//b/"},
+		{"--rename", "s/a/$1/"},
+		{"--rename", "title"},
 	} {
 		if got, err := specOf(t, now, flags...); err == nil {
 			t.Errorf("%q: got %+v", flags, got)

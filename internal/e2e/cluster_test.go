@@ -115,6 +115,9 @@ func (c *cluster) strings(query string, args ...any) (list []string) {
 		}
 		list = append(list, s)
 	}
+	if rows.Err() != nil { // likewise
+		return nil
+	}
 	return list
 }
 

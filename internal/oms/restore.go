@@ -1,6 +1,9 @@
 package oms
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // RangeRestores is over the task's archived objects that were put aside, see Restore. They have no order in which they
 // end: its position is a number that each of its checkpoints raises.
@@ -38,9 +41,9 @@ func (c RestoreChanges) Add(d RestoreChanges) RestoreChanges {
 		return c
 	}
 	return RestoreChanges{
-		Aside: append(c.Aside[:len(c.Aside):len(c.Aside)], d.Aside...),
-		Waits: append(c.Waits[:len(c.Waits):len(c.Waits)], d.Waits...),
-		Ended: append(c.Ended[:len(c.Ended):len(c.Ended)], d.Ended...),
+		Aside: append(slices.Clip(c.Aside), d.Aside...),
+		Waits: append(slices.Clip(c.Waits), d.Waits...),
+		Ended: append(slices.Clip(c.Ended), d.Ended...),
 	}
 }
 

@@ -44,8 +44,8 @@ func (c *call) newAttrs() (Attrs, error) {
 	if a.StorageClass != "" && !slices.Contains(c.cloud.profile.classes(), a.StorageClass) {
 		return a, errInvalidStorageClass
 	}
-	switch v := c.r.Header.Get(encryptionHeader); {
-	case v == "" || v == "AES256" || v == kmsEncryption:
+	switch c.r.Header.Get(encryptionHeader) {
+	case "", "AES256", kmsEncryption:
 	default:
 		return a, errInvalidEncryption
 	}

@@ -411,7 +411,7 @@ func (c *call) assemble(u *upload, parts []*part) (*Object, error) {
 		o.ETag = strings.ToUpper(o.ETag)
 	case ETagOpaque, ETagWholeMD5:
 		o.ETag = o.etagKind(profile.ETag).etag(o.body, c.cloud.ids.Add(1))
-	case ETagMD5:
+	case ETagMD5, ETagKMS:
 	}
 	if !profile.Checksums {
 		return o, nil

@@ -121,12 +121,15 @@ func (r *restorer) start(ctx context.Context) (end func(listed error) error) {
 		defer cancel()
 		if listed != nil {
 			cancel()
-			_ = <-ended // the listing's is what counts
+		} else {
+			r.over.Store(true)
+			r.poke()
+		}
+		restored := <-ended
+		if listed != nil {
 			return listed
 		}
-		r.over.Store(true)
-		r.poke()
-		return <-ended
+		return restored
 	}
 }
 

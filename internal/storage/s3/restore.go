@@ -104,9 +104,9 @@ func quoted(v, name string) (string, bool) {
 
 // cutAt returns the text before the first end.
 func cutAt(s string, end byte) (string, bool) {
-	i := strings.IndexByte(s, end)
-	if i < 0 {
+	before, _, found := strings.Cut(s, string(end))
+	if !found {
 		return "", false
 	}
-	return s[:i], true
+	return before, true
 }
