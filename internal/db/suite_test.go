@@ -51,6 +51,8 @@ func testSuite(t *testing.T, open opener) {
 		{"failures", testFailures},
 		{"causes", testCauses},
 		{"connections", testConnections},
+		{"schedules", testSchedules},
+		{"firings of schedules", testFirings},
 		{"uploads", testUploads},
 		{"restores", testRestores},
 		{"restore budget", testRestoreBudget},

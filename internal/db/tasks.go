@@ -44,43 +44,50 @@ const whereFilter = `WHERE project_id = $1 AND ($2 = '' OR group_id = $2)
 // returns it with ID, Name (when it has none) and times filled. Too many waiting tasks of the project are a
 // Conflict with OMS.0077, too many created in the last 24 hours, deleted ones included, one with OMS.1021;
 // quota.Running is not looked at. An error of seal is returned as it is.
-func (db *DB) CreateTask(ctx context.Context, t oms.Task, quota oms.Quota, seal func(id int64) (map[string][]byte, error)) (oms.Task, error) {
-	err := db.write(ctx, "create task", func(tx *sql.Tx) (err error) {
-		now := db.now()
-		if t.ID, err = nextTaskID(ctx, tx, now); err != nil { // first: it makes others wait until the quota is used
-			return err
-		}
-		if err := checkQuota(ctx, tx, t.ProjectID, quota, now); err != nil {
-			return err
-		}
-		if t.Name == "" {
-			if t.Name, err = freeName(ctx, tx, t, now); err != nil {
-				return err
-			}
-		}
-		t.CreatedAt, t.UpdatedAt, t.QueuedAt = now, now, now
-		if err := insertTask(ctx, tx, t); err != nil {
-			return err
-		}
-		if err := recordCreation(ctx, tx, t.ID, t.ProjectID, now); err != nil {
-			return err
-		}
-		sealed, err := seal(t.ID)
-		if err != nil {
-			return callerError{err}
-		}
-		if err := insertCredentials(ctx, tx, t.ID, sealed); err != nil {
-			return err
-		}
-		if t, err = findTask(ctx, tx, t.ProjectID, t.ID, ""); err != nil {
-			return err
-		}
-		return db.notify(ctx, tx, oms.Wake{Topic: oms.WakeTasks})
+func (db *DB) CreateTask(ctx context.Context, t oms.Task, quota oms.Quota, seal func(id int64) (map[string][]byte, error)) (created oms.Task, err error) {
+	err = db.write(ctx, "create task", func(tx *sql.Tx) (err error) {
+		created, err = db.createTask(ctx, tx, oms.TaskCreation{Task: t, Quota: quota, Seal: seal})
+		return err
 	})
 	if err != nil {
 		return oms.Task{}, err
 	}
-	return t, nil
+	return created, nil
+}
+
+// createTask does the work of CreateTask.
+func (db *DB) createTask(ctx context.Context, tx *sql.Tx, c oms.TaskCreation) (t oms.Task, err error) {
+	t = c.Task
+	now := db.now()
+	if t.ID, err = nextTaskID(ctx, tx, now); err != nil { // first: it makes others wait until the quota is used
+		return oms.Task{}, err
+	}
+	if err := checkQuota(ctx, tx, t.ProjectID, c.Quota, now); err != nil {
+		return oms.Task{}, err
+	}
+	if t.Name == "" {
+		if t.Name, err = freeName(ctx, tx, t, now); err != nil {
+			return oms.Task{}, err
+		}
+	}
+	t.CreatedAt, t.UpdatedAt, t.QueuedAt = now, now, now
+	if err := insertTask(ctx, tx, t); err != nil {
+		return oms.Task{}, err
+	}
+	if err := recordCreation(ctx, tx, t.ID, t.ProjectID, now); err != nil {
+		return oms.Task{}, err
+	}
+	sealed, err := c.Seal(t.ID)
+	if err != nil {
+		return oms.Task{}, callerError{err}
+	}
+	if err := insertCredentials(ctx, tx, t.ID, sealed); err != nil {
+		return oms.Task{}, err
+	}
+	if t, err = findTask(ctx, tx, t.ProjectID, t.ID, ""); err != nil {
+		return oms.Task{}, err
+	}
+	return t, db.notify(ctx, tx, oms.Wake{Topic: oms.WakeTasks})
 }
 
 func checkQuota(ctx context.Context, tx *sql.Tx, project string, quota oms.Quota, now time.Time) error {
