@@ -132,9 +132,9 @@ type DestinationNodeRequest struct {
 	// Connection whose keys are used in place of ak and sk. Only in tasks of the extension.
 	Connection string `json:"connection,omitempty"`
 	// Access key.
-	AK Secret `json:"ak"`
+	AK Secret `json:"ak,omitempty"`
 	// Secret key.
-	SK Secret `json:"sk"`
+	SK Secret `json:"sk,omitempty"`
 	// Token of temporary keys.
 	SecurityToken Secret `json:"security_token,omitempty"`
 	// Bucket name.

@@ -8,20 +8,20 @@ import (
 
 const layout = "2006-01-02 15:04:05 -0700"
 
-func zone(t testing.TB, name string) *time.Location {
-	t.Helper()
+func zone(tb testing.TB, name string) *time.Location {
+	tb.Helper()
 	loc, err := time.LoadLocation(name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return loc
 }
 
-func at(t testing.TB, text string, loc *time.Location) time.Time {
-	t.Helper()
+func at(tb testing.TB, text string, loc *time.Location) time.Time {
+	tb.Helper()
 	parsed, err := time.Parse(layout, text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return parsed.In(loc)
 }

@@ -21,7 +21,7 @@ const (
 const (
 	queueRows    = 20_000
 	queueEntries = 10_000
-	queueText    = 16 << 20 // bytes of lines of object lists
+	queueText    = 4 << 20 // bytes of lines of object lists
 )
 
 // poisonAfter is how many attempts the store may refuse before the tasks are tried one by one.

@@ -18,3 +18,6 @@ type Job interface {
 func (e *Engine) ReplaceJobs(make func(transfer.Plan, transfer.Journal) Job) {
 	e.newJob = func(p transfer.Plan, j transfer.Journal) mover { return make(p, j) }
 }
+
+// FireDue fires the schedules that are due now.
+func (e *Engine) FireDue(ctx context.Context, opts ScheduleOptions) { e.fireDue(ctx, opts) }

@@ -11,11 +11,26 @@ import (
 // Create stores and queues a task: ProjectID, GroupID, GroupType and Spec are given, endpoints resolved. It checks
 // within ten seconds that both buckets can be reached (OMS.1014, OMS.1020), then the quota (OMS.0077, OMS.1021).
 func (e *Engine) Create(ctx context.Context, t oms.Task, keys oms.TaskCredentials) (oms.Task, error) {
-	if err := prepareRules(&t.Spec); err != nil {
+	c, err := e.prepare(ctx, t, keys)
+	if err != nil {
 		return oms.Task{}, err
 	}
-	if err := checkSpec(t.Spec); err != nil {
+	t, err = e.store.CreateTask(ctx, c.Task, c.Quota, c.Seal)
+	if err != nil {
 		return oms.Task{}, err
+	}
+	e.log.InfoContext(ctx, "task created", "task_id", t.ID, "name", t.Name)
+	e.wake()
+	return e.withProgress(t, nil), nil
+}
+
+// prepare checks a new task and its buckets.
+func (e *Engine) prepare(ctx context.Context, t oms.Task, keys oms.TaskCredentials) (oms.TaskCreation, error) {
+	if err := prepareRules(&t.Spec); err != nil {
+		return oms.TaskCreation{}, err
+	}
+	if err := checkSpec(t.Spec); err != nil {
+		return oms.TaskCreation{}, err
 	}
 	spec, err := e.learnBuckets(ctx, t.Spec, keys)
 	if t.Spec = spec; err == nil {
@@ -23,18 +38,12 @@ func (e *Engine) Create(ctx context.Context, t oms.Task, keys oms.TaskCredential
 	}
 	if err != nil {
 		e.log.InfoContext(ctx, "task refused", "project_id", t.ProjectID, "err", err)
-		return oms.Task{}, err
+		return oms.TaskCreation{}, err
 	}
 	t.Status, t.Generation, t.QueuedAt = oms.StatusWaiting, 1, e.clock()
-	t, err = e.store.CreateTask(ctx, t, e.opts.Quota, func(id int64) (map[string][]byte, error) {
+	return oms.TaskCreation{Task: t, Quota: e.opts.Quota, Seal: func(id int64) (map[string][]byte, error) {
 		return sealAll(e.opts.Sealer, t.ProjectID, id, keys)
-	})
-	if err != nil {
-		return oms.Task{}, err
-	}
-	e.log.InfoContext(ctx, "task created", "task_id", t.ID, "name", t.Name)
-	e.wake()
-	return e.withProgress(t, nil), nil
+	}}, nil
 }
 
 // checkSpec refuses what no run could do.

@@ -82,6 +82,7 @@ type Store interface {
 
 	GroupStore
 	ConnectionStore
+	ScheduleStore
 	ClusterStore
 }
 

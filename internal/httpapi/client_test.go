@@ -30,11 +30,14 @@ import (
 type (
 	connectionService = httpapi.Connections
 	noConnections     struct{ connectionService }
+	scheduleService   = httpapi.Schedules
+	noSchedules       struct{ scheduleService }
 )
 
 // oneTask is a service with one task that follows the rules of the domain.
 type oneTask struct {
 	noConnections
+	noSchedules
 
 	mu       sync.Mutex
 	task     *oms.Task

@@ -24,22 +24,11 @@ func (s *service) createExtendedTask(ctx context.Context, c *call) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.connect(ctx, c.project, f); err != nil {
-		return nil, err
-	}
-	spec, keys, err := s.decodeSpec(f)
+	t, keys, err := s.compileTask(ctx, c.project, f)
 	if err != nil {
 		return nil, err
 	}
-	extendedRules(f, &spec, s.clock())
-	if f.failed() {
-		return nil, *f.err
-	}
-	if err := s.topicKnown(ctx, c.project, spec.SMN); err != nil {
-		return nil, err
-	}
-	t, err := s.tasks.Create(ctx, oms.Task{ProjectID: c.project, GroupType: oms.GroupNormal, Spec: spec}, keys)
-	if err != nil {
+	if t, err = s.tasks.Create(ctx, t, keys); err != nil {
 		return nil, err
 	}
 	c.object = strconv.FormatInt(t.ID, 10)

@@ -50,6 +50,8 @@ type fakeTasks struct {
 	err         error                      // returned by every method when set
 	panics      any
 
+	schedules []oms.Schedule
+
 	conflicts  map[int64][]oms.NameConflict
 	assessment oms.Assessment
 }
@@ -59,6 +61,7 @@ func newFakeTasks(tasks ...oms.Task) *fakeTasks {
 	for _, t := range tasks {
 		f.tasks[t.ID] = t
 	}
+	f.schedules = []oms.Schedule{{ProjectID: project, Name: "s7", Cron: "@daily", Template: []byte("{}"), CreatedAt: testNow, UpdatedAt: testNow}}
 	f.connected = oms.Connection{ProjectID: project, Name: "c7", CloudType: oms.CloudAWS}
 	f.connections = map[string]oms.Credentials{project + "/c7": {AccessKey: "a", SecretKey: oms.NewSecret("s")}}
 	return f
@@ -291,6 +294,51 @@ func (f *fakeTasks) DeleteConnection(ctx context.Context, project, name string) 
 	_, _, err := f.ResolveConnection(ctx, project, name)
 	if err == nil {
 		delete(f.connections, project+"/"+name)
+	}
+	return err
+}
+
+func (f *fakeTasks) KeepSchedule(_ context.Context, s oms.Schedule) error {
+	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return err
+	}
+	s.CreatedAt, s.UpdatedAt, s.NextDue = testNow, testNow, testNow.Add(time.Hour)
+	f.schedules = append(f.schedules, s)
+	f.changes++
+	return nil
+}
+
+func (f *fakeTasks) Schedules(_ context.Context, project string) (list []oms.Schedule, err error) {
+	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return nil, err
+	}
+	for _, s := range f.schedules {
+		if s.ProjectID == project {
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+func (f *fakeTasks) Schedule(_ context.Context, project, name string) (oms.Schedule, error) {
+	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return oms.Schedule{}, err
+	}
+	for _, s := range f.schedules {
+		if s.ProjectID == project && s.Name == name {
+			return s, nil
+		}
+	}
+	return oms.Schedule{}, oms.Errorf(oms.NotFound, "OMS.1009", "The schedule does not exist.")
+}
+
+func (f *fakeTasks) DeleteSchedule(ctx context.Context, project, name string) error {
+	_, err := f.Schedule(ctx, project, name)
+	if err == nil {
+		f.schedules = slices.DeleteFunc(f.schedules, func(s oms.Schedule) bool { return s.ProjectID == project && s.Name == name })
 	}
 	return err
 }

@@ -31,7 +31,7 @@ var bodies = map[string]string{
 
 // pathOf fills the wildcards of a route's path.
 func pathOf(rt route, project, id string) string {
-	return strings.NewReplacer("{$}", "", "{version}", "v2", "{project_id}", project, "{task_id}", id, "{sync_task_id}", id, "{group_id}", id, "{connection}", "c"+id).Replace(rt.path)
+	return strings.NewReplacer("{$}", "", "{version}", "v2", "{project_id}", project, "{task_id}", id, "{sync_task_id}", id, "{group_id}", id, "{connection}", "c"+id, "{schedule}", "s"+id).Replace(rt.path)
 }
 
 // admitted returns the routes that need a credential.

@@ -15,6 +15,7 @@ import (
 // refusals carry the code of OMS v2, 5.2.
 type Tasks interface {
 	Connections
+	Schedules
 
 	// Create stores and queues a task: ProjectID, GroupType and Spec are given, endpoints resolved. It checks that
 	// both buckets can be reached (OMS.1014, OMS.1020) and the project's quota (OMS.0077, OMS.1021).
@@ -114,17 +115,21 @@ func New(opts Options) http.Handler {
 	if opts.Tasks == nil || opts.Syncs == nil || opts.Groups == nil || opts.Regions == nil || opts.Buckets == nil || opts.Auth == nil || opts.Audit == nil || opts.Logger == nil {
 		panic("httpapi: a required option is missing")
 	}
+	s := newService(opts)
+	return s.guard(s.mux(opts, routes()))
+}
+
+func newService(opts Options) *service {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
-	s := &service{
+	return &service{
 		objects: opts.Objects, noObjectLists: opts.NoObjectLists,
 		lanes: opts.Lanes, tasks: opts.Tasks, syncs: opts.Syncs, groups: opts.Groups, regions: opts.Regions, buckets: opts.Buckets, auth: opts.Auth, audit: newAuditor(opts.Audit, opts.Clock),
 		log: opts.Logger, clock: opts.Clock, limiter: newLimiter(opts.Rate, opts.Clock),
 		eventLimiter: newEventLimiter(opts.Rate, opts.Clock),
 		streams:      newHub(opts.Tasks, opts.Clock, opts.Logger), stopping: opts.Stopping, topics: opts.Topics,
 	}
-	return s.guard(s.mux(opts, routes()))
 }
 
 // service holds what operations use. It is safe for concurrent use.

@@ -107,6 +107,12 @@ func operationDocs() map[string]operationDoc {
 			summary: "Tries the keys of a connection on a bucket, or by listing the buckets of the account (extension).",
 			request: omsv2.CheckConnectionRequest{}, response: omsv2.CheckConnectionResponse{},
 		},
+		"ListSchedules": {summary: "Lists the schedules of the project (extension).", response: omsv2.ListSchedulesResponse{}},
+		"KeepSchedule": {
+			summary: "Stores a schedule that creates tasks, in the place of one of that name (extension).", request: omsv2.KeepScheduleRequest{},
+		},
+		"ShowSchedule":   {summary: "Shows a schedule with what became of its latest due times (extension).", response: omsv2.Schedule{}},
+		"DeleteSchedule": {summary: "Deletes a schedule; its tasks stay (extension)."},
 		"RetryTask": {
 			summary: "Starts a failed task over its failures with the causes that are named, or over all (extension).",
 			request: omsv2.RetryTaskRequest{},
@@ -201,7 +207,7 @@ type generator struct {
 func (g *generator) operation(rt route, doc operationDoc) map[string]any {
 	op := map[string]any{"operationId": rt.name, "summary": doc.summary, "responses": g.responses(rt, doc)}
 	var params []any
-	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id", "group_id", "connection", "assessment_id"} {
+	for _, name := range []string{"version", "project_id", "task_id", "sync_task_id", "group_id", "connection", "schedule", "assessment_id"} {
 		if strings.Contains(rt.path, "{"+name+"}") {
 			schema := map[string]any{"type": "string"}
 			if name == "task_id" {
@@ -260,6 +266,9 @@ func (g *generator) content(v any) map[string]any {
 
 // schema returns the schema of a type; structs become components.
 func (g *generator) schema(typ reflect.Type) map[string]any {
+	if typ == reflect.TypeFor[json.RawMessage]() {
+		return map[string]any{"type": "object"}
+	}
 	switch typ.Kind() {
 	case reflect.String:
 		if typ == reflect.TypeFor[omsv2.Secret]() {

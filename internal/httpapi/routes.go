@@ -72,7 +72,7 @@ func routes() []route {
 		{http.MethodPost, "/ext/v1/{project_id}/tasks/{task_id}/retry", "RetryTask", may(auth.TaskUpdate), normalBody, (*service).retryTask},
 		{http.MethodGet, "/ext/v1/{project_id}/concurrency", "ListLanes", may(auth.Administer), noBody, (*service).listLanes},
 	}
-	return slices.Concat(operations, groupRoutes(), syncRoutes(), bucketRoutes(), connectionRoutes(), objectRoutes())
+	return slices.Concat(operations, groupRoutes(), syncRoutes(), bucketRoutes(), connectionRoutes(), scheduleRoutes(), objectRoutes())
 }
 
 // mux registers all paths. Each pattern is registered once for all methods: the refusal of a wrong method is

@@ -45,7 +45,8 @@ type Config struct {
 	LogFormat      string // text or json
 	LogLevel       string // debug, info, warn, error
 
-	TimeZone     string // of traffic limits and of times in lists, as time.LoadLocation takes it
+	TimeZone     string        // of traffic limits and of times in lists, as time.LoadLocation takes it
+	MissedWindow time.Duration // how late a due time of a schedule is made up for; 0 is 24 hours
 	Regions      []region.Override
 	AllowPrivate bool
 	Allow        []netip.Prefix
@@ -179,6 +180,16 @@ func Settings() []Setting {
 			},
 		},
 		{
+			Flag: "missed-window", Env: "OMS_MISSED_WINDOW", Value: "DURATION",
+			Usage: "how late a due time of a schedule is made up for when the service was away, from 1m to 744h (default 24h)",
+			set: func(c *Config, v string) (err error) {
+				if c.MissedWindow, err = time.ParseDuration(v); err != nil || c.MissedWindow < time.Minute || c.MissedWindow > maxMissedWindow {
+					return errors.New("want a duration from 1m to 744h, such as 24h")
+				}
+				return nil
+			},
+		},
+		{
 			Flag: "log-format", Env: "OMS_LOG_FORMAT", Value: "FORMAT", Usage: "text or json, on stderr (default text)",
 			set: text(func(c *Config) *string { return &c.LogFormat }),
 		},
@@ -188,6 +199,9 @@ func Settings() []Setting {
 		},
 	}
 }
+
+// maxMissedWindow bounds how far back due times are looked for: some milliseconds for one of every minute.
+const maxMissedWindow = 31 * day
 
 func setCount(n *int, v string) error {
 	parsed, err := strconv.Atoi(v)

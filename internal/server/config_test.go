@@ -141,6 +141,7 @@ func TestConfigMistakes(t *testing.T) {
 		{name: "limit", file: "limits: {waiting_tasks_per_project: -1}\n", want: "waiting_tasks_per_project"},
 		{name: "limit too large", file: "limits: {waiting_days: 100001}\n", want: "waiting_days"},
 		{name: "limit that cannot be off", file: "limits: {objects_per_group_task: 0}\n", want: "objects_per_group_task"},
+		{name: "missed window", file: "missed_window: 30s\n", want: "line 1: missed_window: want a duration from 1m to 744h"},
 		{name: "zone", file: "time_zone: Mars/Olympus\n", want: "line 1: time_zone: want the name of a zone"},
 		{name: "topic", file: "notify: {topics: {a: \"file:///etc/passwd\"}}\n", want: "notify.topics"},
 		{name: "region", file: "regions: [{cloud_type: Moon, region: a, endpoint: \"http://h\"}]\n", want: `cloud_type "Moon"`},

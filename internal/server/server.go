@@ -15,6 +15,7 @@ import (
 
 	"github.com/openoms/openoms/internal/auth"
 	"github.com/openoms/openoms/internal/egress"
+	"github.com/openoms/openoms/internal/engine"
 	"github.com/openoms/openoms/internal/httpapi"
 	"github.com/openoms/openoms/internal/notify"
 	"github.com/openoms/openoms/internal/oms"
@@ -54,6 +55,7 @@ type Server struct {
 	url       string
 	first     bool
 	bootstrap string
+	schedules engine.ScheduleOptions
 	stopping  chan struct{} // closed when the service begins to stop
 }
 
@@ -110,7 +112,7 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 	if s.notifier, err = newNotifier(cfg, s.store, rules, opts); err != nil {
 		return err
 	}
-	handler := httpapi.New(httpapi.Options{
+	api := httpapi.Options{
 		Tasks: s.plane, Syncs: s.plane, Groups: s.plane, Regions: regions, Buckets: newInquiry(s.plane, regions, opts), Auth: s.auth, Audit: audit{s.store}, Logger: opts.Logger, Clock: opts.Clock,
 		Ready:   s.store.Ready,
 		Metrics: s.metrics(opts.Version),
@@ -118,9 +120,10 @@ func (s *Server) wire(ctx context.Context, cfg Config, opts Options) error {
 		Objects: s.plane, NoObjectLists: cfg.NoObjectLists,
 		Stopping: s.stopping,
 		Topics:   s.notifier,
-	})
+	}
+	s.schedules = engine.ScheduleOptions{Compile: httpapi.Compiler(api), Window: cfg.MissedWindow}
 	s.http = &http.Server{
-		Handler:           handler,
+		Handler:           httpapi.New(api),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -226,6 +229,7 @@ func (s *Server) Run(ctx context.Context) error {
 			failed <- fmt.Errorf("stop workers: %w", err)
 		}
 	})
+	workers.Go(func() { s.plane.RunSchedules(work, s.schedules) })
 	workers.Go(func() { s.notifier.Run(work) })
 	workers.Go(func() { s.purge(work) })
 	serving.Go(func() {
