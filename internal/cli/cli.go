@@ -132,6 +132,7 @@ configuration; 3 a service could not be reached or refused; 130 interrupted, can
 	asGroup(root)
 	root.AddCommand(
 		newDemoCommand(env), newServeCommand(env), newWorkerCommand(env), newMigrateCommand(env), newTaskCommand(env), newGroupCommand(env), newSyncCommand(env), newBucketCommand(env),
+		newConnectionCommand(env), newScheduleCommand(env),
 		newCloudCommand(env), newKeyCommand(env),
 		newVersionCommand(env),
 	)
