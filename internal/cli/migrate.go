@@ -123,12 +123,12 @@ func newMigration(env *Env, srcText, dstText string, rules taskRules) (*migratio
 	if err != nil {
 		return nil, err
 	}
-	dst, dstEnd, err := resolveLocation(env, table, dstText)
+	m := &migration{}
+	srcID, err := m.from(env, table, srcText)
 	if err != nil {
 		return nil, err
 	}
-	m := &migration{}
-	srcID, err := m.from(env, table, srcText)
+	dst, dstEnd, err := resolveLocation(env, table, dstText)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/openoms/openoms/internal/oms"
 )
@@ -74,7 +75,7 @@ func (s statements) close() error {
 func (db *DB) Commit(ctx context.Context, c oms.Commit) (lost []int, err error) {
 	err = db.write(ctx, "commit", func(tx *sql.Tx) error {
 		lost = nil
-		b := batch{tx: tx, hot: db.hot, bound: make(statements, len(db.hot)), now: db.clock().UnixMilli()}
+		b := batch{tx: tx, hot: db.hot, bound: make(statements, len(db.hot)), now: db.clock().UnixMilli(), packers: &db.packers}
 		if err := db.shareTasks(ctx, &b, c); err != nil {
 			return err
 		}
@@ -129,6 +130,7 @@ type batch struct {
 	bound statements // those of hot that were used in tx, which closes them
 	now   int64      // milliseconds
 
+	packers  *sync.Pool      // of *flate.Writer
 	outcomes []*taskOutcomes // of the checkpoints that are stored
 }
 

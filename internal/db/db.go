@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type DB struct {
 	log            *slog.Logger
 	clock          func() time.Time
 	hot            statements
+	packers        sync.Pool // see batch
 	group          group
 	// wiped is set when secrets were deleted, until the log that may still hold their sealed form is emptied.
 	wiped  atomic.Bool

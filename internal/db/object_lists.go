@@ -120,7 +120,7 @@ func (b *batch) storeLines(ctx context.Context, o *taskOutcomes, kind oms.ListKi
 		if err != nil {
 			return err
 		}
-		packed, err := pack(piece)
+		packed, err := b.pack(piece)
 		if err != nil {
 			return err
 		}
@@ -132,16 +132,22 @@ func (b *batch) storeLines(ctx context.Context, o *taskOutcomes, kind oms.ListKi
 }
 
 // pack compresses the lines of a piece.
-func pack(text []byte) ([]byte, error) {
+func (b *batch) pack(text []byte) ([]byte, error) {
 	var buf bytes.Buffer
-	w, err := flate.NewWriter(&buf, flate.BestSpeed)
-	if err != nil {
-		return nil, err
+	w, ok := b.packers.Get().(*flate.Writer) // a new one is a megabyte of garbage for each piece
+	if ok {
+		w.Reset(&buf)
+	} else {
+		var err error
+		if w, err = flate.NewWriter(&buf, flate.BestSpeed); err != nil {
+			return nil, err
+		}
 	}
+	defer b.packers.Put(w)
 	if _, err := w.Write(text); err != nil {
 		return nil, err
 	}
-	err = w.Close()
+	err := w.Close()
 	return buf.Bytes(), err
 }
 

@@ -54,7 +54,7 @@ func syncStatements() []string {
 
 // batch returns a batch over prepared statements in the transaction.
 func (db *DB) batch(tx *sql.Tx) *batch {
-	return &batch{tx: tx, hot: db.hot, bound: make(statements, len(db.hot)), now: db.clock().UnixMilli()}
+	return &batch{tx: tx, hot: db.hot, bound: make(statements, len(db.hot)), now: db.clock().UnixMilli(), packers: &db.packers}
 }
 
 // AddSyncEvents stores object names of a task of the project that synchronizes, all or none, and counts them as

@@ -360,7 +360,7 @@ func TestGroupStopsAndStarts(t *testing.T) {
 	if err := p.StartGroup(t.Context(), project, id, oms.TaskCredentials{Src: keys().Src}); oms.CodeOf(err) != "OMS.1004" {
 		t.Errorf("start without the destination's keys: %v, want OMS.1004", err)
 	}
-	there := l.to.Keys()
+	there := l.arrived()
 	if err := p.StartGroup(t.Context(), project, id, keys()); err != nil {
 		t.Fatal(err)
 	}

@@ -269,7 +269,7 @@ func TestListGoesOn(t *testing.T) {
 	p.resume(id, oms.StartRequest{Credentials: keys()})
 	p.until(id, "more have arrived", func(oms.Task) bool { return l.to.Len() >= 25 })
 	p.stop()
-	there := l.to.Keys()
+	there := l.arrived()
 	p = l.start(l.options("two"))
 	if err := p.SetBandwidth(t.Context(), project, id, nil); err != nil {
 		t.Fatal(err)

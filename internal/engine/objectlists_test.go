@@ -329,7 +329,7 @@ func (p *proc) objects(id int64, q oms.ObjectQuery) ([]string, error) {
 func TestObjects(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	l.seed(100, 64<<10, "o/")
+	l.seed(400, 64<<10, "o/") // seconds, at the speed of slow
 	p := l.start(l.options("one"))
 	id := p.create(func(s *oms.TaskSpec) {
 		recorded(s)
@@ -364,7 +364,7 @@ func TestObjects(t *testing.T) {
 		}
 	}
 	lists, err := p.Lists(t.Context(), project, id)
-	if err != nil || len(lists.Lists) != 1 || len(lists.Lists[0].Files) != 1 || lists.Lists[0].Entries != 100 || lists.Bucket != "backup" {
+	if err != nil || len(lists.Lists) != 1 || len(lists.Lists[0].Files) != 1 || lists.Lists[0].Entries != 400 || lists.Bucket != "backup" {
 		t.Errorf("lists are %+v, %v", lists, err)
 	}
 }

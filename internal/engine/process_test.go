@@ -22,7 +22,7 @@ func TestProcessStops(t *testing.T) {
 	p.until(id, "objects have arrived", func(oms.Task) bool { return l.to.Len() >= 5 })
 	running := p.until(id, "the listing is over", func(task oms.Task) bool { return task.QueryOver })
 	p.stop()
-	there := l.to.Keys()
+	there := l.arrived()
 	task, err := l.db.Task(t.Context(), project, id)
 	if err != nil || task.Status != oms.StatusRunning {
 		t.Fatalf("the task is %s, %v, want running", task.Status, err)

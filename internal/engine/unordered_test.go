@@ -30,7 +30,7 @@ func TestSourceWithoutOrder(t *testing.T) {
 			id := p.create(slow)
 			p.until(id, "objects have arrived", func(oms.Task) bool { return l.to.Len() >= 5 })
 			paused := p.pause(id)
-			there := l.to.Keys()
+			there := l.arrived()
 			p.resume(id, oms.StartRequest{Credentials: keys()})
 			l.forward(paused, p.until(id, "it runs", is(oms.StatusRunning), oms.StatusWaiting, oms.StatusRunning))
 			if err := p.SetBandwidth(t.Context(), project, id, nil); err != nil {

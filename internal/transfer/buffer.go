@@ -4,8 +4,6 @@ import (
 	"context"
 	"math/bits"
 	"sync"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // MaxBuffer is the largest object part that travels in one buffer, in bytes; larger parts stream.
@@ -17,7 +15,7 @@ const minBuffer = 4 << 10
 // buffers hands out byte buffers within a budget and keeps those it gets back, at most the budget in sum, so that
 // large buffers do not become garbage.
 type buffers struct {
-	budget *semaphore.Weighted
+	budget *pool
 	limit  int64
 	mu     sync.Mutex
 	kept   int64
@@ -26,23 +24,23 @@ type buffers struct {
 
 func newBuffers(limit int64) *buffers {
 	limit = max(limit, MaxBuffer)
-	return &buffers{budget: semaphore.NewWeighted(limit), limit: limit}
+	return &buffers{budget: newPool(limit), limit: limit}
 }
 
 func sizeClass(n int64) int { return bits.Len64(uint64(max(n, minBuffer) - 1)) }
 
-// get returns a buffer of n bytes, n at most MaxBuffer, waiting until the budget allows it.
-func (b *buffers) get(ctx context.Context, n int64) ([]byte, error) {
-	class := sizeClass(n)
-	if err := b.budget.Acquire(ctx, 1<<class); err != nil {
-		return nil, context.Cause(ctx)
+// get returns a buffer of n bytes, n at most MaxBuffer, waiting until the budget allows it. The buffer is by's until it is
+// put back.
+func (b *buffers) get(ctx context.Context, by *party, n int64) ([]byte, error) {
+	if err := b.budget.acquire(ctx, by, 1<<sizeClass(n)); err != nil {
+		return nil, err
 	}
 	return b.take(n), nil
 }
 
 // tryGet is get that returns nil when the budget does not allow a buffer now.
-func (b *buffers) tryGet(n int64) []byte {
-	if !b.budget.TryAcquire(1 << sizeClass(n)) {
+func (b *buffers) tryGet(by *party, n int64) []byte {
+	if !b.budget.tryAcquire(by, 1<<sizeClass(n)) {
 		return nil
 	}
 	return b.take(n)
@@ -59,8 +57,8 @@ func (b *buffers) take(n int64) []byte {
 	return make([]byte, n, 1<<class)
 }
 
-// put takes a buffer back. Nobody may use it any more (rule C3).
-func (b *buffers) put(buf []byte) {
+// put takes a buffer of by's back. Nobody may use it any more (rule C3).
+func (b *buffers) put(by *party, buf []byte) {
 	class := sizeClass(int64(cap(buf)))
 	b.mu.Lock()
 	for other := len(b.free) - 1; other >= 0 && b.kept+int64(cap(buf)) > b.limit; other-- { // make room: drop the largest
@@ -71,7 +69,7 @@ func (b *buffers) put(buf []byte) {
 	b.free[class] = append(b.free[class], buf)
 	b.kept += 1 << class
 	b.mu.Unlock()
-	b.budget.Release(1 << class)
+	b.budget.release(by, 1<<class)
 }
 
 // takeFree takes out a free buffer of a class, leaving no reference behind. b is locked.

@@ -14,11 +14,12 @@ import (
 
 // WithBuffer runs f with a buffer of n bytes, at most MaxBuffer, of those that all jobs share.
 func (r *Resources) WithBuffer(ctx context.Context, n int64, f func(buf []byte) error) error {
-	buf, err := r.buffers.get(ctx, n)
+	var by party // what a closing task needs is little
+	buf, err := r.buffers.get(ctx, &by, n)
 	if err != nil {
 		return err
 	}
-	defer r.buffers.put(buf)
+	defer r.buffers.put(&by, buf)
 	return f(buf)
 }
 

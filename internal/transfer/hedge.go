@@ -108,7 +108,7 @@ func (j *Job) hedgedRead(
 	}
 	var spare []byte
 	h := hedge[content]{job: j, to: srcRead, size: int64(len(buf)), first: into(buf), second: func() call[content] {
-		if spare = j.res.buffers.tryGet(int64(len(buf))); spare == nil {
+		if spare = j.res.buffers.tryGet(&j.memory, int64(len(buf))); spare == nil {
 			return nil
 		}
 		return into(spare)
@@ -119,7 +119,7 @@ func (j *Job) hedgedRead(
 			copy(buf, spare)
 		}
 		got.buf = buf
-		j.res.buffers.put(spare)
+		j.res.buffers.put(&j.memory, spare)
 	}
 	return got, err
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/openoms/openoms/internal/guard"
 	"github.com/openoms/openoms/internal/keyspace"
@@ -64,9 +63,9 @@ type Journal interface {
 	Failures(ctx context.Context, after string, limit int) ([]oms.Failure, error)
 }
 
-// Resources are shared by all jobs of a process.
+// Resources are shared by all jobs of a process, by their priorities where they do not suffice.
 type Resources struct {
-	slots   *semaphore.Weighted // objects and parts in flight
+	slots   *pool // objects and parts in flight
 	buffers *buffers
 	guard   *guard.Guard
 }
@@ -83,7 +82,7 @@ func NewResources(b Bounds) *Resources {
 	if b.Slots <= 0 {
 		b.Slots = mostInFlight
 	}
-	return &Resources{slots: semaphore.NewWeighted(int64(b.Slots)), buffers: newBuffers(b.Memory), guard: b.Guard}
+	return &Resources{slots: newPool(int64(b.Slots)), buffers: newBuffers(b.Memory), guard: b.Guard}
 }
 
 // mostInFlight is how many objects and parts are in flight when nobody said otherwise: more than the requests that a
@@ -140,6 +139,8 @@ type Job struct {
 	queue   *queue
 	sides   [2]*health // source, destination
 	flows   [targets]*guard.Flow
+	slots   party // in those of the process
+	memory  party // in the buffers of the process
 	paces   [targets]pace
 	names   []string // exact names of the task, sorted
 	lines   lines    // of tasks with list files
@@ -201,7 +202,8 @@ func New(plan Plan, journal Journal, res *Resources, opts Options) *Job {
 	if opts.Stall <= 0 {
 		opts.Stall = time.Minute
 	}
-	j := &Job{plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers, res.buffers.limit)}
+	weight := int64(guard.Weight(plan.Spec.Priority))
+	j := &Job{slots: party{weight: weight}, memory: party{weight: weight}, plan: plan, journal: journal, res: res, opts: opts, limit: newLimiter(), queue: newQueue(opts.Workers, res.buffers.limit)}
 	j.cond.L = &j.mu
 	j.space, j.live = keyspace.New(opts.Walkers, plan.Known), make(map[*keyspace.Range]*span)
 	j.record = newRecorder(&plan)

@@ -121,10 +121,10 @@ func (j *Job) waitOut(ctx context.Context, f func() error) error {
 
 // inSlot runs f as one of the objects and parts that the process has in flight.
 func (j *Job) inSlot(ctx context.Context, f func() error) error {
-	if err := j.res.slots.Acquire(ctx, 1); err != nil {
-		return context.Cause(ctx)
+	if err := j.res.slots.acquire(ctx, &j.slots, 1); err != nil {
+		return err
 	}
-	defer j.res.slots.Release(1)
+	defer j.res.slots.release(&j.slots, 1)
 	j.inFlight.Add(1)
 	defer j.inFlight.Add(-1)
 	return f()
@@ -134,11 +134,11 @@ func (j *Job) inSlot(ctx context.Context, f func() error) error {
 // are there, and in between nobody holds the buffer, which other tasks can use.
 func (j *Job) withBuffer(ctx context.Context, n int64, f func(buf []byte) error) error {
 	return j.waitOut(ctx, func() error {
-		buf, err := j.res.buffers.get(ctx, n)
+		buf, err := j.res.buffers.get(ctx, &j.memory, n)
 		if err != nil {
 			return err
 		}
-		defer j.res.buffers.put(buf)
+		defer j.res.buffers.put(&j.memory, buf)
 		return f(buf)
 	})
 }

@@ -93,45 +93,45 @@ func TestBackoffBounds(t *testing.T) {
 
 func TestBuffersReuseWithinTheirBudget(t *testing.T) {
 	ctx := t.Context()
-	b := newBuffers(0)
-	first, err := b.get(ctx, 5000)
+	b, by := newBuffers(0), new(party)
+	first, err := b.get(ctx, by, 5000)
 	if err != nil || len(first) != 5000 || cap(first) != 8192 {
 		t.Fatalf("got %d of %d bytes, %v", len(first), cap(first), err)
 	}
-	b.put(first)
-	second, err := b.get(ctx, 8000)
+	b.put(by, first)
+	second, err := b.get(ctx, by, 8000)
 	if err != nil || &second[0] != &first[0] || len(second) != 8000 {
 		t.Fatal("the buffer of the same class is not used again")
 	}
-	b.put(second)
-	if empty, err := b.get(ctx, 0); err != nil || len(empty) != 0 || cap(empty) != minBuffer {
+	b.put(by, second)
+	if empty, err := b.get(ctx, by, 0); err != nil || len(empty) != 0 || cap(empty) != minBuffer {
 		t.Fatalf("empty buffer: %d of %d, %v", len(empty), cap(empty), err)
 	} else {
-		b.put(empty)
+		b.put(by, empty)
 	}
 
 	// The whole budget is in use: the next one waits until something comes back, or the context ends.
-	large, err := b.get(ctx, MaxBuffer)
+	large, err := b.get(ctx, by, MaxBuffer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cause := errors.New("stopped")
 	ended, cancel := context.WithCancelCause(ctx)
 	cancel(cause)
-	if _, err := b.get(ended, 1); !errors.Is(err, cause) {
+	if _, err := b.get(ended, by, 1); !errors.Is(err, cause) {
 		t.Fatalf("got %v, want the cause of the end", err)
 	}
 	got := make(chan []byte)
 	go func() {
-		buf, err := b.get(ctx, 1)
+		buf, err := b.get(ctx, by, 1)
 		if err != nil {
 			t.Error(err)
 		}
 		got <- buf
 	}()
-	b.put(large)
-	b.put(<-got)
-	if !b.budget.TryAcquire(b.limit) {
+	b.put(by, large)
+	b.put(by, <-got)
+	if !b.budget.tryAcquire(by, b.limit) {
 		t.Fatal("the budget is not whole again")
 	}
 }
@@ -139,19 +139,19 @@ func TestBuffersReuseWithinTheirBudget(t *testing.T) {
 // TestBuffersKeepNoMoreThanTheirBudget: what is dropped to make room must be garbage, not hidden behind a slice.
 func TestBuffersKeepNoMoreThanTheirBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := newBuffers(0)
+		b, by := newBuffers(0), new(party)
 		var out [][]byte
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			if len(out) > 0 && rapid.Bool().Draw(t, "put") {
-				b.put(out[len(out)-1])
+				b.put(by, out[len(out)-1])
 				out = out[:len(out)-1]
 			} else {
 				n := int64(1) << rapid.IntRange(12, 25).Draw(t, "class")
-				if !b.budget.TryAcquire(n) {
+				if !b.budget.tryAcquire(by, n) {
 					continue
 				}
-				b.budget.Release(n)
-				buf, err := b.get(context.Background(), n)
+				b.budget.release(by, n)
+				buf, err := b.get(context.Background(), by, n)
 				if err != nil {
 					t.Fatal(err)
 				}

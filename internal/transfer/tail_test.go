@@ -203,11 +203,11 @@ func TestHedgedReads(t *testing.T) {
 				j.paces[srcRead] = *practised()
 				j.listed.Store(true)
 				if tt.full {
-					all, err := j.res.buffers.get(t.Context(), MaxBuffer)
+					all, err := j.res.buffers.get(t.Context(), &j.memory, MaxBuffer)
 					if err != nil {
 						t.Fatal(err)
 					}
-					defer j.res.buffers.put(all)
+					defer j.res.buffers.put(&j.memory, all)
 				}
 				buf := make([]byte, 1024)
 				var reads atomic.Int64
@@ -241,7 +241,7 @@ func TestHedgedReads(t *testing.T) {
 					t.Errorf("took %v, want %v", took, tt.took)
 				}
 				if !tt.full {
-					if b := j.res.buffers.tryGet(MaxBuffer); b == nil {
+					if b := j.res.buffers.tryGet(&j.memory, MaxBuffer); b == nil {
 						t.Error("a buffer was not given back")
 					}
 				}
