@@ -76,16 +76,13 @@ func (u *upload) check(ctx context.Context, w storage.Written, dst storage.Objec
 		return err
 	}
 	proof := u.proof
-	if dst.Sums.Has&storage.SumCRC32C != 0 && !u.noCRC {
+	if dst.Sums.Has&storage.SumCRC32C != 0 {
 		if dst.Sums.CRC32C != u.wholeCRC() {
 			return corrupt("the store reports another CRC32C than that of the bytes sent")
 		}
 		proof = ProvedCRC32C
 	}
 	if proof == ProofKinds {
-		if u.noCRC {
-			return corrupt("the checksum of a part is not known")
-		}
 		if err := j.readBack(ctx, u.key, u.row.Size, u.wholeCRC(), &u.it.tries); err != nil {
 			return err
 		}
@@ -98,7 +95,7 @@ func (u *upload) check(ctx context.Context, w storage.Written, dst storage.Objec
 // checkSource compares what was read, part by part, with the checksums that the source reported of the whole object.
 func (u *upload) checkSource() error {
 	of := u.src.Sums
-	if of.Has&storage.SumCRC32C != 0 && !u.noCRC && of.CRC32C != u.wholeCRC() {
+	if of.Has&storage.SumCRC32C != 0 && of.CRC32C != u.wholeCRC() {
 		return corrupt("the bytes read differ from the source's own CRC32C")
 	}
 	if u.crc64s != nil {
@@ -127,9 +124,6 @@ func (u *upload) checkETag() error {
 	if same {
 		known.match()
 		return nil
-	}
-	if u.noCRC {
-		return errSourceETag
 	}
 	crc := u.wholeCRC()
 	again := u.before != nil && *u.before == crc

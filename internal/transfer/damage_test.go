@@ -248,3 +248,75 @@ func TestEveryWriteCarriesAChecksum(t *testing.T) {
 		}
 	}
 }
+
+// TestDamageOfAnInterruptedCopyIsSeen: parts that an earlier run read wrong are found out when the upload is taken up
+// again, by what the source tells of the whole; parts that are right are not sent again (rules D1 and P8).
+func TestDamageOfAnInterruptedCopyIsSeen(t *testing.T) {
+	const size = 64<<20 + 3
+	for name, src := range map[string]testcloud.Profile{"aws": testcloud.AWS(), "obs": testcloud.OBS(), "plain": testcloud.Plain()} {
+		for dst, profile := range map[string]testcloud.Profile{"aws": testcloud.AWS(), "plain": testcloud.Plain()} {
+			t.Run(name+" to "+dst, func(t *testing.T) {
+				t.Parallel()
+				p := newPair(t, testcloud.Options{Profile: src}, testcloud.Options{Profile: profile})
+				p.srcBucket.PutAt("large", fillBytes(size, 8), testcloud.Attrs{}, old)
+				heal := p.src.Faults.Add(testcloud.Rule{Ops: []testcloud.Op{testcloud.GetObject}, Count: 2, Fault: testcloud.FlipBody(100)})
+				r := newRun(t, p, wholeBucket())
+				r.opts.Workers = 2
+				ctx, cancel := context.WithCancel(t.Context())
+				r.wrapDst = func(s store) storage.Writer {
+					return hookedParts{s, func(n int) {
+						if n == 5 {
+							r.journal.freeze()
+							cancel()
+						}
+					}}
+				}
+				if err := r.do(ctx, t); err == nil {
+					t.Fatal("the first run ended")
+				}
+				heal()
+				if there := p.dstBucket.Uploads(); len(there) != 1 || len(there[0].Parts) < 3 {
+					t.Fatalf("uploads: %+v", there)
+				}
+				p.dst.ClearRecords()
+				r.wrapDst = nil
+				if c := r.mustFinish(t); c.Migrated != 1 || c.Failed != 0 || c.MovedBytes != size {
+					t.Errorf("counted %+v", c)
+				}
+				p.mustBeEqual(t)
+				sent := 0
+				for _, req := range p.dst.Requests() {
+					if req.Op == testcloud.UploadPart && req.Status == 200 {
+						sent++
+					}
+				}
+				if sent > 8 { // 9 parts in all: some were right
+					t.Errorf("%d parts were sent again", sent)
+				}
+			})
+		}
+	}
+}
+
+// TestWrongOwnCopyDoesNotStay: what seemed to be this task's own copy, and turned out to be another, is not left for a
+// later run to take for right when it cannot be replaced.
+func TestWrongOwnCopyDoesNotStay(t *testing.T) {
+	for _, size := range []int{5000, 9 << 20} {
+		p := newPair(t, testcloud.Options{}, testcloud.Options{})
+		p.srcBucket.PutAt("o", fillBytes(size, 1), testcloud.Attrs{}, old)
+		r := newRun(t, p, wholeBucket())
+		if _, ranges, _, err := r.job(t.Context(), t); err != nil || len(ranges) != 1 {
+			t.Fatal(err)
+		}
+		p.dstBucket.Put("o", flip(fillBytes(size, 1)), testcloud.Attrs{})
+		p.src.Faults.Add(testcloud.Rule{ // it can be read once, to be compared
+			Ops: []testcloud.Op{testcloud.GetObject}, Skip: 1, Fault: testcloud.Fail(403, "AccessDenied"),
+		})
+		if c := r.mustFinish(t); c.Failed != 1 {
+			t.Errorf("size %d: counted %+v, want a failure", size, c)
+		}
+		if _, there := p.dstBucket.Get("o"); there {
+			t.Errorf("size %d: the wrong copy stays", size)
+		}
+	}
+}

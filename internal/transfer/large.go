@@ -108,7 +108,7 @@ type upload struct {
 	parts    []storage.Part // by number - 1; Number 0: not there yet
 	crcs     []uint32       // by number - 1
 	crc64s   []uint64       // by number - 1; only when the source reported a CRC64NVME
-	noCRC    bool           // the CRC of some part is unknown: it was there when the upload was taken up again
+	held     []heldPart     // by number - 1; those of an earlier run that are read again before they count
 	proof    Proof          // weakest proof of a part; ProofKinds: the whole must be read back
 	moved    int64
 	ownParts bool // the parts are those that the source object was uploaded in
@@ -254,7 +254,7 @@ func (u *upload) create(ctx context.Context, attrs storage.Attrs) (id string, er
 
 func (u *upload) layout() {
 	n := (u.row.Size + u.row.PartSize - 1) / u.row.PartSize
-	u.parts, u.crcs, u.tries = make([]storage.Part, n), make([]uint32, n), make([]tries, n)
+	u.parts, u.crcs, u.tries, u.held = make([]storage.Part, n), make([]uint32, n), make([]tries, n), make([]heldPart, n)
 	if u.src.Sums.Has&storage.SumCRC64NVME != 0 && u.row.PartSize <= MaxBuffer {
 		u.crc64s = make([]uint64, n)
 	}
@@ -269,8 +269,17 @@ func (u *upload) onlyMD5() bool {
 		u.row.PartSize <= MaxBuffer && !u.it.job.srcETags.foreign()
 }
 
+// heldPart is a part that the store holds from an earlier run, whose bytes are compared with the source's once more.
+type heldPart struct {
+	there bool
+	known bool // its crc is
+	crc   uint32
+}
+
 // resume takes over the parts that the store holds; false when the upload is gone. A part counts when its proof was
-// stored, or when the store would have refused wrong bytes, which it cannot for parts that stream.
+// stored, or when the store would have refused wrong bytes, which it cannot for parts that stream. What was read of it
+// then is known by its CRC32C alone: where the source tells another checksum of the whole, or that CRC is lost, the part
+// is read again, and sent again only if it turns out to be another one (rule D1).
 func (u *upload) resume(ctx context.Context) (bool, outcome) {
 	j := u.it.job
 	var listed []storage.Part
@@ -285,6 +294,7 @@ func (u *upload) resume(ctx context.Context) (bool, outcome) {
 		return false, failed(oms.FailInitUpload, err)
 	}
 	u.layout()
+	whole := u.crc64s != nil || u.inOrder != nil
 	proved := make(map[int]oms.UploadedPart, len(u.row.Parts))
 	for _, p := range u.row.Parts {
 		proved[p.Number] = p
@@ -295,18 +305,21 @@ func (u *upload) resume(ctx context.Context) (bool, outcome) {
 		}
 		known, ok := proved[p.Number]
 		checked := j.plan.Abilities.CRC32C && u.row.PartSize <= MaxBuffer
+		held := heldPart{there: true, known: true}
 		switch {
 		case ok && known.ETag == p.ETag:
-			u.crcs[p.Number-1] = known.CRC32C
+			held.crc = known.CRC32C
 		case checked && p.Sums.Has&storage.SumCRC32C != 0:
-			u.crcs[p.Number-1] = p.Sums.CRC32C
+			held.crc = p.Sums.CRC32C
 		case checked:
-			u.noCRC = true
+			held.known = false
 		default:
 			continue
 		}
-		u.crc64s, u.inOrder = nil, nil // not known of what was sent before
-		u.parts[p.Number-1] = p
+		if whole || !held.known {
+			u.held[p.Number-1] = held
+		}
+		u.parts[p.Number-1], u.crcs[p.Number-1] = p, held.crc
 		u.arrived(p.Size) // it was sent before the crash or pause
 	}
 	return true, outcome{}

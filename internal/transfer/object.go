@@ -34,6 +34,7 @@ type item struct {
 	stat   bool         // the listing of both sides is unknown: ask them first (named objects, failed objects)
 	look   bool         // the destination's listing is unknown: ask for the object first
 	crc64  bool         // compare the CRC64 of both sides first
+	wrong  string       // ETag of what the destination holds that seemed to be this task's own copy, and is not; "": nothing
 	own    bool         // the destination seems to hold this task's own copy: prove it instead of sending it again
 	prior  *oms.Failure // the failure that is retried; nil on first attempts
 	lost   *loss        // what of its properties does not arrive; nil: nothing
@@ -111,7 +112,12 @@ func (it *item) process(ctx context.Context) (o outcome, requeued bool) {
 		}
 		it.own = false
 	}
-	return it.copy(ctx)
+	o, requeued = it.copy(ctx)
+	if !requeued && o.err != nil && it.wrong != "" && ctx.Err() == nil {
+		// What lies there is of the right size and new: any later run would take it for right.
+		_ = it.job.waitOut(ctx, func() error { return it.discard(ctx, it.job.destination(it.obj.Key), it.wrong) })
+	}
+	return o, requeued
 }
 
 // copy moves the object, again from the start when it changed meanwhile. An object that turns out to be large goes

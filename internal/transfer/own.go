@@ -43,6 +43,7 @@ func (it *item) proveOwn(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, ignoreMissing(err)
 	}
+	it.wrong = dst.ETag
 	proof := ProvedCRC32C
 	switch {
 	case dst.Sums.Has&storage.SumCRC32C != 0:
@@ -61,6 +62,7 @@ func (it *item) proveOwn(ctx context.Context) (bool, error) {
 		}
 		proof = ProvedReadBack
 	}
+	it.wrong = ""
 	j.proofs[proof].Add(1)
 	return true, nil
 }

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"hash"
 	"hash/crc32"
@@ -78,7 +79,7 @@ func (u *upload) moveParts(ctx context.Context) outcome {
 		}
 	}
 	for i, p := range u.parts {
-		if p.Number == 0 {
+		if p.Number == 0 || u.held[i].there {
 			u.todo.numbers = append(u.todo.numbers, i+1)
 		}
 	}
@@ -113,7 +114,9 @@ func (u *upload) book(r partResult) {
 		u.crc64s[r.number-1] = r.crc64
 	}
 	u.proof = max(u.proof, r.proof)
-	u.arrived(r.part.Size)
+	if !u.held[r.number-1].there { // else it is counted already
+		u.arrived(r.part.Size)
+	}
 	if r.proof != ProofKinds {
 		u.it.job.noteErr(u.it.job.journal.PartDone(u.it.job.ctx, oms.PartDone{
 			Upload: u.row.Ref(), Part: oms.UploadedPart{Number: r.number, ETag: r.part.ETag, CRC32C: r.crc},
@@ -132,7 +135,8 @@ func (u *upload) moveSequentially(ctx context.Context) (o outcome) {
 	}
 	err := j.withBuffer(ctx, u.row.PartSize, func(buf []byte) error {
 		clear(u.parts) // parts of an earlier stream may be of another version
-		u.noCRC, u.crc64s, u.inOrder = false, nil, nil
+		clear(u.held)
+		u.crc64s, u.inOrder = nil, nil
 		u.arrived(-u.moved)
 		var err error
 		o, err = u.oneStream(ctx, buf)
@@ -257,12 +261,35 @@ func (u *upload) buffered(ctx context.Context, buf []byte, r *partResult) error 
 		if u.crc64s != nil {
 			r.crc64 = crc64nvme.Checksum(buf)
 		}
-		err = u.send(ctx, buf, r)
+		if !u.keeps(buf, r) {
+			err = u.send(ctx, buf, r)
+		}
 	}
 	if err == nil {
 		err = u.inOrder.add(ctx, turn, r.number, buf)
 	}
 	return err
+}
+
+// keeps reports whether the store holds the part from an earlier run with just these bytes, and takes it over then.
+func (u *upload) keeps(buf []byte, r *partResult) bool {
+	held, there := u.held[r.number-1], u.parts[r.number-1]
+	switch {
+	case !held.there:
+		return false
+	case held.known:
+		if held.crc != r.crc {
+			return false
+		}
+	case !u.it.job.plan.Abilities.ETagMD5 || !looksLikeMD5(there.ETag):
+		return false
+	default:
+		if sum := md5.Sum(buf); !strings.EqualFold(there.ETag, hex.EncodeToString(sum[:])) {
+			return false
+		}
+	}
+	r.part, r.proof = there, ProvedCRC32C
+	return true
 }
 
 // send writes a part from its buffer until the destination proves that it holds it; errAway when the destination

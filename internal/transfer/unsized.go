@@ -132,6 +132,7 @@ func (s *unsized) write(ctx context.Context, number int, piece []byte, last bool
 		return failed(oms.FailUpload, &oms.Error{Op: "copy", Key: s.it.obj.Key, Kind: oms.Unsupported, Msg: "the object is too large for a source that does not tell the size"})
 	}
 	u.parts, u.crcs, u.tries = append(u.parts, storage.Part{}), append(u.crcs, 0), append(u.tries, tries{})
+	u.held = append(u.held, heldPart{})
 	r := partResult{number: number, crc: crc}
 	if err := u.send(ctx, piece, &r); err != nil {
 		return failed(r.code, err)
