@@ -27,7 +27,8 @@ func sameContent(src, dst storage.ListedObject) bool {
 	return looksLikeMD5(sum) && (!multipart || parts != "" && strings.Trim(parts, "0123456789") == "")
 }
 
-// proveOwn reports whether the destination holds the source object's bytes; false sends them again.
+// proveOwn reports whether the destination holds the source object's bytes; false sends them again. What was compared and
+// is another is kept in mind as wrong; what could not be compared is not.
 func (it *item) proveOwn(ctx context.Context) (bool, error) {
 	j := it.job
 	key := j.destination(it.obj.Key)
@@ -43,26 +44,30 @@ func (it *item) proveOwn(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, ignoreMissing(err)
 	}
-	it.wrong = dst.ETag
 	proof := ProvedCRC32C
 	switch {
 	case dst.Sums.Has&storage.SumCRC32C != 0:
 		if dst.Sums.CRC32C != src.crc {
+			it.wrong = dst.ETag
 			return false, nil
 		}
 	case j.plan.Abilities.ETagMD5 && !dst.Encrypted && looksLikeMD5(dst.ETag):
 		if !strings.EqualFold(dst.ETag, hex.EncodeToString(src.md5[:])) {
+			it.wrong = dst.ETag
 			return false, nil
 		}
 		proof = ProvedMD5
 	default:
 		there, err := j.digest(ctx, dstRead, j.plan.Dst, key, it.obj.Size, &it.tries)
-		if err != nil || there.crc != src.crc {
+		if err != nil {
 			return false, ignoreMissing(err)
+		}
+		if there.crc != src.crc {
+			it.wrong = dst.ETag
+			return false, nil
 		}
 		proof = ProvedReadBack
 	}
-	it.wrong = ""
 	j.proofs[proof].Add(1)
 	return true, nil
 }
